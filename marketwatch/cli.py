@@ -1,0 +1,575 @@
+"""The command line: parsing and printing only. Results go to stdout, everything else to stderr.
+
+What a command needs is imported inside it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from marketwatch.errors import CrawlIncomplete, MarketwatchError, UsageError
+
+if TYPE_CHECKING:
+    from marketwatch.store import LeadFilter, RunReport, Store
+
+app = typer.Typer(
+    name="marketwatch",
+    help="网络市场监测：采集、判断、取证、出线索。",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    add_completion=True,
+)
+platforms_app = typer.Typer(help="平台包：看、查。", no_args_is_help=True)
+leads_app = typer.Typer(help="线索：列表、查看、导出。", no_args_is_help=True)
+db_app = typer.Typer(help="数据库：状态、升级、停止。", no_args_is_help=True)
+app.add_typer(platforms_app, name="platforms")
+app.add_typer(leads_app, name="leads")
+app.add_typer(db_app, name="db")
+
+AsJson = Annotated[bool, typer.Option("--json", help="输出 JSON（列表为每行一个）。")]
+
+
+# --- printing
+
+
+def say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def emit(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Columns on a terminal; tab-separated text for a pipe."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(headers), *cells]:
+            typer.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for header in headers:
+        shown.add_column(header, overflow="fold")
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    Console().print(shown)
+
+
+@contextmanager
+def store() -> Iterator[Store]:
+    from marketwatch.config import settings
+    from marketwatch.store import Store
+
+    opened = Store.open(settings())
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+# --- crawl
+
+
+@app.command()
+def crawl(
+    campaign: Annotated[
+        Path | None, typer.Argument(help="活动文件（YAML），示例在 data/campaigns/。")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="只取前 N 个目标。")] = None,
+    resume: Annotated[str | None, typer.Option(help="继续一次中断的运行。", metavar="RUN")] = None,
+    dry_run: Annotated[bool, typer.Option(help="只列出目标，不采集。")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """按活动采集，直到全部目标结束。"""
+    from marketwatch.campaigns import load_campaign
+    from marketwatch.config import settings
+    from marketwatch.crawl import new_run, plan
+    from marketwatch.crawl import resume as check_resumable
+
+    if (campaign is None) == (resume is None):
+        raise UsageError("给出活动文件，或用 --resume 给出运行编号（二者取一）")
+    if dry_run:
+        if campaign is None:
+            raise UsageError("--dry-run 需要活动文件")
+        planned = plan(load_campaign(campaign), "0", campaign.parent, settings(), limit)
+        if as_json:
+            for target in planned:
+                emit(target.model_dump(mode="json", exclude={"id", "run"}))
+        else:
+            table(("平台", "入口", "值", "通道"), ((t.platform, t.kind, t.value, t.lane) for t in planned))
+        say(f"共 {len(planned)} 个目标")
+        return
+    with store() as opened:
+        if campaign is not None:
+            run = new_run(load_campaign(campaign), campaign.parent, opened, settings(), limit)
+        else:
+            assert resume is not None
+            check_resumable(resume, opened)
+            run = resume
+        report = crawl_run(run, opened)
+    print_report(report, as_json)
+    if not report.complete:
+        raise CrawlIncomplete(f"运行 {run} 有目标没有采全", hint="原因见上表")
+
+
+def crawl_run(run: str, opened: Store) -> RunReport:
+    """Crawl with progress on stderr. On Ctrl-C says how to go on."""
+    from marketwatch.config import settings
+    from marketwatch.crawl import crawl, quiet_logging
+    from marketwatch.progress import progress
+
+    say(f"运行 {run} 开始")
+    try:
+        with quiet_logging(), progress(opened, run) as tick:
+            return crawl(run, opened, settings(), tick)
+    except (KeyboardInterrupt, MarketwatchError):
+        say(f"运行 {run} 已中断，未完成的目标都已保留。继续：marketwatch crawl --resume {run}")
+        raise
+
+
+def print_report(report: RunReport, as_json: bool) -> None:
+    if as_json:
+        emit(report.to_json())
+        return
+    rows = [
+        (row.platform, row.outcome, row.targets, row.pages, row.records, row.leads) for row in report.rows
+    ]
+    table(("平台", "结果", "目标", "页面", "记录", "线索"), rows)
+    for reason in report.reasons:
+        say(f"  {reason.platform} {reason.outcome} ×{reason.count}：{reason.reason}")
+
+
+@app.command()
+def worker() -> None:
+    """常驻采集端：从队列领取目标（可在多台主机上各开几个）。"""
+    from marketwatch.config import settings
+    from marketwatch.crawl import CrawlProcess, quiet_logging
+
+    with store() as opened, quiet_logging():
+        say("采集端已启动，Ctrl-C 停止")
+        CrawlProcess(
+            settings(), opened, on_end=lambda t, end: say(f"{t.label}：{end.outcome} {end.reason}")
+        ).execute()
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="采集一次、列出线索后退出。")] = False,
+    seed: Annotated[int, typer.Option(help="演示市场的随机种子。")] = 20261123,
+    calm: Annotated[bool, typer.Option("--calm", help="不开启限流、验证码、压缩炸弹等刁难。")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """开三个演示市场，采集，列出线索。"""
+    from marketwatch.demo.run import open_market, run_demo
+
+    market = open_market(seed, hostile=not calm)
+    try:
+        with store() as opened:
+            score = run_demo(market, opened, crawl_run)
+            if as_json:
+                emit(score.to_json())
+            else:
+                print_report(score.report, as_json=False)
+                print_leads(opened, run=score.report.run)
+        say(score.summary())
+        if not score.perfect:
+            raise MarketwatchError(
+                "演示结果与预设的违法情形不符", hint="用 --json 看 missed_leads、wrong_leads、strayed"
+            )
+        if not once:
+            _keep_open(market)
+    finally:
+        market.stop()
+
+
+def _keep_open(market: Any) -> None:
+    import threading
+
+    say("演示市场还开着，可以在浏览器里对照线索（Ctrl-C 结束）：")
+    for name, origin in market.origins.items():
+        say(f"  {name}  {origin}/")
+    threading.Event().wait()
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="保存的网页、WARC、JSONL、CSV，或它们的文件夹。")],
+    index: Annotated[Path | None, typer.Option(help="索引：每行 {file, url}。")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """把已有的页面或记录送进同一条流程：归档、解读、判断、入库。"""
+    from marketwatch.config import settings
+    from marketwatch.crawl import quiet_logging
+    from marketwatch.ingest import ingest as take_in
+
+    with store() as opened, quiet_logging():
+        report = take_in(paths, index, opened, settings())
+    _print_ingest(report, as_json)
+
+
+@app.command()
+def reparse(run: Annotated[str, typer.Argument(help="运行编号。")], as_json: AsJson = False) -> None:
+    """用现在的平台包和规则，重新解读一次运行的归档页面（不联网）。"""
+    from marketwatch.config import settings
+    from marketwatch.crawl import quiet_logging
+    from marketwatch.ingest import reparse as read_again
+
+    with store() as opened, quiet_logging():
+        report = read_again(run, opened, settings())
+    _print_ingest(report, as_json)
+
+
+def _print_ingest(report: Any, as_json: bool) -> None:
+    for fault in report.faults:
+        say(f"略过 {fault}")
+    counts = {"run": report.run, "pages": report.pages, "records": report.records, "leads": report.leads}
+    if as_json:
+        emit({**counts, "outcomes": dict(report.outcomes), "faults": [str(fault) for fault in report.faults]})
+    else:
+        table(("运行", "页面", "记录", "线索"), [tuple(counts.values())])
+    if report.faults:
+        raise MarketwatchError(f"{len(report.faults)} 处没有收进来，其余都已入库")
+
+
+# --- reading and judging without a database
+
+
+@app.command()
+def extract(
+    file: Annotated[Path, typer.Argument(help="保存的一个页面。")],
+    url: Annotated[str, typer.Option(help="它的网址：决定用哪个平台包。")],
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="在 stderr 列出每个字段的选择器、原值、清洗值。")
+    ] = False,
+) -> None:
+    """解读一个保存的页面，每行输出一条记录（JSON）。"""
+    from marketwatch.config import settings
+    from marketwatch.reading import Reader, page_from_file
+
+    reader = Reader.load(settings().platforms_dir)
+    for fault in reader.faults:
+        say(f"平台包有误，已略过：{fault}")
+    reading = reader.read(page_from_file(file, url), trace=verbose)
+    for line in reading.trace if verbose else ():
+        say(str(line))
+    for record in reading.records:
+        emit(record.to_json())
+    if not reading.records:
+        say(f"没有读到记录：{reading.outcome} {reading.reason}")
+
+
+@app.command()
+def scan(
+    file: Annotated[Path, typer.Argument(help="记录文件（JSON 行），- 为标准输入。", allow_dash=True)],
+) -> None:
+    """用规则判断记录：每条记录输出 {id, topics, findings}，次序不变。"""
+    from marketwatch.config import settings
+    from marketwatch.errors import Place, RecordError
+    from marketwatch.matcher import Matcher
+    from marketwatch.records import parse_record
+    from marketwatch.rulebook import Rulebook
+
+    book = Rulebook.load(settings().rules_dir)
+    for fault in book.faults:
+        say(f"规则包有误，已略过：{fault}")
+    matcher = Matcher(book)
+    faults = 0
+    with sys.stdin if str(file) == "-" else file.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            place = Place(str(file), number)
+            try:
+                record = parse_record(json.loads(line), place)
+            except (ValueError, RecordError) as exc:
+                faults += 1
+                say(str(exc) if isinstance(exc, RecordError) else f"{place}: 不是 JSON：{exc}")
+                continue
+            findings = matcher.judge(record)
+            topics = sorted({finding.topic for finding in findings if finding.tier == "lead"})
+            emit({"id": record.id, "topics": topics, "findings": [finding.to_json() for finding in findings]})
+    if faults:
+        raise MarketwatchError(f"{faults} 行无法解读，其余都已判断")
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="record、platform、rules 或 campaign。")]) -> None:
+    """输出 JSON Schema。"""
+    schemas: dict[str, Any] = {}
+
+    def record() -> Any:
+        from marketwatch.records import Record
+
+        return Record.model_json_schema(mode="serialization")
+
+    def platform() -> Any:
+        from marketwatch.reading import pack_schema
+
+        return pack_schema()
+
+    def rules() -> Any:
+        from marketwatch.rulebook import pack_schema
+
+        return pack_schema()
+
+    def campaign() -> Any:
+        from marketwatch.campaigns import Campaign
+
+        return Campaign.model_json_schema(by_alias=True)
+
+    schemas = {"record": record, "platform": platform, "rules": rules, "campaign": campaign}
+    if what not in schemas:
+        raise UsageError(f"没有 {what} 的 schema", hint=f"可选：{'、'.join(schemas)}")
+    typer.echo(json.dumps(schemas[what](), ensure_ascii=False, indent=2))
+
+
+@platforms_app.command("list")
+def platforms_list(as_json: AsJson = False) -> None:
+    """列出平台包、它们认识的页面和是否需要浏览器。"""
+    from marketwatch.config import settings
+    from marketwatch.reading import Reader
+
+    reader = Reader.load(settings().platforms_dir)
+    rows = [
+        {
+            "name": pack.name,
+            "title": pack.title,
+            "type": pack.type,
+            "hosts": list(pack.hosts),
+            "kinds": list(pack.kinds),
+            "entries": list(pack.entries),
+        }
+        for pack in reader.platforms.values()
+    ]
+    if as_json:
+        for row in rows:
+            emit(row)
+    else:
+        joined = (
+            (r["name"], r["title"], r["type"], " ".join(r["kinds"]), " ".join(r["entries"])) for r in rows
+        )
+        table(("平台", "名称", "类型", "页面", "入口"), joined)
+    if reader.faults:
+        for fault in reader.faults:
+            say(str(fault))
+        raise MarketwatchError(f"{len(reader.faults)} 处错误")
+
+
+# --- leads
+
+
+def print_leads(opened: Store, run: str | None = None) -> None:
+    from marketwatch.store import LeadFilter
+
+    _lead_table(opened, LeadFilter(run=run, limit=500))
+
+
+def _lead_table(opened: Store, wanted: LeadFilter) -> None:
+    rows, total = opened.list_leads(wanted)
+    table(
+        ("编号", "严重", "主题", "平台", "标题", "店铺", "规则", "状态", "最近发现"),
+        (
+            (
+                r.id,
+                r.severity,
+                r.topic,
+                r.platform,
+                r.title,
+                r.shop_name,
+                r.rule,
+                r.status,
+                shown_time(r.last_seen),
+            )
+            for r in rows
+        ),
+    )
+    say(
+        f"共 {total} 条线索"
+        + (f"，这里是第 {wanted.offset + 1}–{wanted.offset + len(rows)} 条" if rows else "")
+    )
+
+
+def shown_time(value: Any) -> str:
+    from marketwatch.campaigns import SHANGHAI
+
+    return value.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M") if value else ""
+
+
+Topic = Annotated[str | None, typer.Option(help="主题。")]
+
+
+@leads_app.command("list")
+def leads_list(
+    platform: Annotated[str | None, typer.Option(help="平台。")] = None,
+    topic: Topic = None,
+    severity: Annotated[str | None, typer.Option(help="low、mid 或 high。")] = None,
+    status: Annotated[str | None, typer.Option(help="状态。")] = None,
+    run: Annotated[str | None, typer.Option(help="运行编号。")] = None,
+    text: Annotated[str | None, typer.Option(help="标题或店铺里的字。")] = None,
+    sort: Annotated[str, typer.Option(help="排序字段，前加 - 为倒序。")] = "-last_seen",
+    limit: Annotated[int, typer.Option(min=1, max=10000)] = 50,
+    page: Annotated[int, typer.Option(min=1)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """列出线索：可筛选、排序、翻页。"""
+    with store() as opened:
+        wanted = _filter(platform, topic, severity, status, run, text, sort, limit, (page - 1) * limit)
+        if as_json:
+            for row in opened.list_leads(wanted)[0]:
+                emit(row.to_json())
+        else:
+            _lead_table(opened, wanted)
+
+
+def _filter(
+    platform: str | None,
+    topic: str | None,
+    severity: str | None,
+    status: str | None,
+    run: str | None,
+    text: str | None,
+    sort: str,
+    limit: int,
+    offset: int,
+) -> LeadFilter:
+    from pydantic import ValidationError
+
+    from marketwatch.store import LeadFilter
+
+    try:
+        return LeadFilter.model_validate(
+            {
+                "platform": platform,
+                "topic": topic,
+                "severity": severity,
+                "status": status,
+                "run": run,
+                "text": text,
+                "sort": sort.lstrip("-"),
+                "descending": sort.startswith("-"),
+                "limit": limit,
+                "offset": offset,
+            }
+        )
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        raise UsageError(f"--{'.'.join(map(str, first['loc']))}：{first['msg']}") from None
+
+
+@leads_app.command("show")
+def leads_show(lead: Annotated[int, typer.Argument(help="线索编号。")], as_json: AsJson = False) -> None:
+    """一条线索的全部：依据、命中、证据、经过、价格记录。"""
+    with store() as opened:
+        found = opened.lead(lead)
+    if found is None:
+        raise UsageError(f"没有线索 {lead}")
+    if as_json:
+        emit(found.to_json())
+        return
+    for name, value in found.to_json().items():
+        if isinstance(value, list):
+            typer.echo(f"{name}:")
+            for entry in value:
+                typer.echo(f"  - {json.dumps(entry, ensure_ascii=False, default=str)}")
+        else:
+            typer.echo(f"{name}: {value if value is not None else ''}")
+
+
+@leads_app.command("export")
+def leads_export(
+    output: Annotated[Path, typer.Option("--output", "-o", help=".csv 或 .jsonl 文件。")],
+    platform: Annotated[str | None, typer.Option(help="平台。")] = None,
+    topic: Topic = None,
+    severity: Annotated[str | None, typer.Option(help="low、mid 或 high。")] = None,
+    status: Annotated[str | None, typer.Option(help="状态。")] = None,
+    run: Annotated[str | None, typer.Option(help="运行编号。")] = None,
+    text: Annotated[str | None, typer.Option(help="标题或店铺里的字。")] = None,
+) -> None:
+    """导出线索清单（CSV 可用 Excel 打开）。"""
+    from marketwatch.export import export_leads
+
+    with store() as opened:
+        count = export_leads(
+            opened, _filter(platform, topic, severity, status, run, text, "-last_seen", 1000, 0), output
+        )
+    say(f"{count} 条线索 → {output}")
+
+
+# --- runs and database
+
+
+@app.command()
+def runs(as_json: AsJson = False) -> None:
+    """列出采集运行。"""
+    with store() as opened:
+        rows = opened.list_runs()
+    if as_json:
+        for row in rows:
+            emit(row.to_json())
+    else:
+        shown = ((r.id, r.campaign, r.status, shown_time(r.started), shown_time(r.ended)) for r in rows)
+        table(("运行", "活动", "状态", "开始", "结束"), shown)
+
+
+@db_app.command("status")
+def db_status(as_json: AsJson = False) -> None:
+    """数据库在哪里、是否可用、有多少数据。"""
+    with store() as opened:
+        counts = opened.counts()
+        where = opened.where
+    if as_json:
+        emit({"where": where, **counts})
+    else:
+        typer.echo(where)
+        table(("表", "行数"), counts.items())
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """把表结构升级到本版本（首次使用时会自动进行）。"""
+    with store() as opened:
+        say(f"{opened.where}：已是最新")
+
+
+@db_app.command("stop")
+def db_stop() -> None:
+    """停止内置数据库（下次使用会自动启动）。"""
+    from marketwatch.config import settings
+    from marketwatch.store import embedded
+
+    say("内置数据库已停止" if embedded.stop(settings().var_dir) else "内置数据库没有在运行")
+
+
+def main() -> NoReturn:
+    """Entry point: our errors end with one line and their own exit code."""
+    try:
+        code = app(standalone_mode=False)  # an Exit comes back as its code
+    except MarketwatchError as exc:
+        say(f"错误：{exc}")
+        code = exc.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except Exception as exc:
+        if not (hasattr(exc, "exit_code") and hasattr(exc, "show")):
+            raise
+        exc.show()  # click's usage errors
+        code = exc.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1193 @@
+"""Judges records by a rulebook: record in, findings out. Pure.
+
+All words, their disguises and the allowed phrases stand in one automaton. One pass over the folded text of a record
+says which rules can hold at all; only those are evaluated. Rules without words start from the state of fields.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import re2
+import rjieba
+from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+
+from marketwatch import identifiers
+from marketwatch.records import EMPTY_WORDS, Finding, Record, Tier
+from marketwatch.rulebook import (
+    All,
+    AnyOf,
+    Compare,
+    Condition,
+    Count,
+    DateIs,
+    Differs,
+    Except,
+    Identifier,
+    Near,
+    Not,
+    Regex,
+    Rule,
+    Rulebook,
+    Shown,
+    Words,
+    walk,
+)
+from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, frequency, is_han
+
+LEAD = 0.6  # confidence from which a finding opens a lead
+UNSURE_CATEGORY = 0.65  # a rule for certain goods, on a page that does not say what goods these are
+_TRUST = {
+    "separators": 0.95, "variants": 0.95, "repeats": 0.9, "pinyin": 0.9, "split": 0.9, "homophones": 0.8,
+    "initials": 0.75, "masked": 0.75, "invisible": 1.0,
+}  # fmt: skip
+_EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
+_MAX_HITS = 20_000
+_MAX_GAP = 4
+_VAGUE = re.compile(r"其他|其它|杂货|闲置|二手|未分类|全部|默认|综合|^$")
+_Key = Hashable
+
+
+Check = Callable[[Collection[_Key]], bool]
+
+
+class Hit(NamedTuple):
+    """A word found: its field, its slice of the joined text, its slice of the folded text, and its disguise."""
+
+    field: int
+    start: int
+    end: int
+    fstart: int
+    fend: int
+    evasion: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Why a rule holds: a place in a text, or a field and what it shows."""
+
+    field: str
+    text: str = ""
+    start: int | None = None
+    end: int | None = None
+    evasion: tuple[str, ...] = ()
+    remote: bool = False  # stands in what others wrote
+
+
+Witnesses = tuple[Witness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One record's share in a rule that counts across records: fires when enough `value`s share `key`."""
+
+    rule: str
+    key: str
+    value: str
+    at_least: int
+    finding: Finding
+
+
+class Group(NamedTuple):
+    """One word condition of one or more rules: the disguises it admits, and its words."""
+
+    words: tuple[str, ...]
+    evasion: frozenset[str]
+
+
+class _Literal(NamedTuple):
+    """Texts that an expression needs; they enter the automaton only where they are the trigger of a rule."""
+
+    words: Words
+    evasion: frozenset[str]
+
+
+class _Expression(NamedTuple):
+    """A compiled expression, and folded texts of which every match holds one (none: cannot be told)."""
+
+    compiled: Any
+    literals: tuple[str, ...]
+
+
+class _Compiled(NamedTuple):
+    rule: Rule
+    words: dict[Words, int]
+    regexes: dict[str, _Expression]
+    excepts: tuple[tuple[Except, int, int], ...]  # with the groups of its words and of its disqualifier
+    textual: bool
+    counting: Count | None
+    fields: frozenset[str]
+    needs: Check | None
+
+
+class Matcher:
+    """Judges records by `book`, or by some of its packs. Safe to share between threads; cheap to call."""
+
+    def __init__(self, book: Rulebook, packs: Collection[str] | None = None, *, drafts: bool = False) -> None:
+        self.book = book
+        self._groups: dict[Group, int] = {}
+        self._in_order: list[Group] = []
+        self._triggers: dict[_Key, list[int]] = defaultdict(list)
+        self._always: list[int] = []
+        self._watched: set[_Key] = set()  # states of fields that some rule asks for
+        self._rules: list[_Compiled] = []
+        for rule in book.rules:
+            if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft"):
+                self._add(rule)
+        self._watched |= {key for key in self._triggers if isinstance(key, tuple)}
+        self._paths = tuple(sorted({k[1] for k in self._watched if isinstance(k, tuple) and k[0] == "field"}))
+        self._attribute_groups: dict[str, tuple[str, ...]] = {}
+        self._categories: dict[str, frozenset[str]] = {}
+        self._build()
+
+    # compiling
+
+    def _group(self, words: Words, evasion: frozenset[str]) -> int:
+        group = Group(tuple(self.book.words(words)), evasion)
+        if group not in self._groups:
+            self._in_order.append(group)
+        return self._groups.setdefault(group, len(self._groups))
+
+    def _add(self, rule: Rule) -> None:
+        number = len(self._rules)
+        words: dict[Words, int] = {}
+        regexes: dict[str, _Expression] = {}
+        count: Count | None = None
+        for part in walk(rule.when):
+            if isinstance(part, Words):
+                words[part] = self._group(part, rule.evasion)
+            elif isinstance(part, Regex):
+                regexes[part.pattern] = _regex(part.pattern)
+            elif isinstance(part, Compare) and part.regex:
+                regexes[part.regex] = _regex(part.regex)
+            elif isinstance(part, Count):
+                count = part
+        plain: frozenset[str] = frozenset({"separators", "variants"})
+        excepts = tuple(
+            (
+                e,
+                self._group(e.words, plain) if e.kind in ("phrase", "anywhere") else -1,
+                -1,
+            )
+            for e in rule.excepts
+        )
+        triggers = self._literals(rule.when, rule)
+        if triggers is not None:
+            triggers = {self._group(*key) if isinstance(key, _Literal) else key for key in triggers}
+        textual = triggers is None or any(isinstance(key, int) for key in triggers)
+        fields = frozenset(rule.scope.fields)
+        self._rules.append(
+            _Compiled(
+                rule, words, regexes, excepts, textual, count, fields, _needs(rule.when, words, self._watched)
+            )
+        )
+        if triggers is None:
+            self._always.append(number)
+        for key in triggers or ():
+            self._triggers[key].append(number)
+
+    def _literals(self, condition: Condition, rule: Rule) -> set[_Key] | None:
+        """What must be there for the condition to hold: groups of words or states of fields, any of them.
+        None: nothing in particular."""
+        match condition:
+            case Words():
+                return {self._group(condition, rule.evasion)}
+            case Regex() | Compare(regex=str()) if isinstance(condition, Regex) or condition.regex:
+                pattern = condition.pattern if isinstance(condition, Regex) else condition.regex
+                literals = required_literals(pattern)
+                return {_Literal(Words(literals), frozenset({"variants"}))} if literals else None
+            case All() | Near():
+                found = [keys for part in condition.parts if (keys := self._literals(part, rule)) is not None]
+                return min(found, key=self._cost) if found else None
+            case AnyOf():
+                union: set[_Key] = set()
+                for part in condition.parts:
+                    if (keys := self._literals(part, rule)) is None:
+                        return None
+                    union |= keys
+                return union
+            case Shown(state=state, fields=fields):
+                return None if state == "absent" else {_state_key(state, path) for path in fields}
+            case Compare() | DateIs() | Identifier():
+                path = condition.field
+                if path in ("crawl_date", "text", ""):
+                    return None
+                return {_state_key("present", path)}
+            case Differs():
+                return {_state_key("present", condition.fields[0])}
+            case Count():
+                return {_state_key("present", condition.by)}
+            case Not():
+                return None
+
+    def _cost(self, keys: set[_Key]) -> float:
+        """How often a set of triggers goes off, roughly: short words often, plain presence nearly always."""
+        total = 0.0
+        for key in keys:
+            if isinstance(key, int):
+                total += _commonness(self._in_order[key].words)
+            elif isinstance(key, _Literal):
+                total += _commonness(key.words.words)
+            else:
+                total += 20.0 if isinstance(key, tuple) and key[-1] == "empty" else 5000.0
+        return total
+
+    def _build(self) -> None:
+        patterns: dict[str, dict[int, str]] = {}
+        for number, group in enumerate(self._in_order):
+            for word in group.words:
+                if folded := fold_word(word):
+                    patterns.setdefault(folded, {})[number] = ""
+        for number, group in enumerate(self._in_order):
+            if kinds := group.evasion & _EXPANDED:
+                for word in group.words:
+                    for form, kind in disguises(word, kinds):
+                        patterns.setdefault(form, {}).setdefault(number, kind)
+        shared: dict[
+            tuple[tuple[int, str], ...], dict[int, str]
+        ] = {}  # the disguises of a word mean the same
+        self._forms = list(patterns)
+        self._patterns = [shared.setdefault(tuple(entry.items()), entry) for entry in patterns.values()]
+        self._automaton = AhoCorasick(
+            self._forms or ["\0"], matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
+        )
+        self._firing = frozenset(self._triggers)
+
+    @property
+    def patterns(self) -> int:
+        """How many ways of writing words the automaton holds."""
+        return len(self._forms)
+
+    # judging
+
+    def judge(self, record: Record) -> list[Finding]:
+        """Findings of one record, strongest first; dates are judged on its crawl_date (today if it has none)."""
+        doc = _Doc(self, record)
+        out = []
+        for number in doc.triggered():
+            compiled = self._rules[number]
+            if compiled.counting is None and (witnesses := doc.holds(compiled)) is not None:
+                out.append(doc.finding(compiled.rule, witnesses))
+        return sorted(out, key=lambda f: (-f.confidence, f.rule)) if len(out) > 1 else out
+
+    def counted(self, record: Record) -> list[Counted]:
+        """What this record adds to the rules that count across records; see `Tally`."""
+        if not self.counts:
+            return []
+        doc = _Doc(self, record)
+        out = []
+        for number in doc.triggered():
+            compiled = self._rules[number]
+            if (count := compiled.counting) is None or (witnesses := doc.holds(compiled)) is None:
+                continue
+            value = _normal_value(count.distinct, doc.value(count.distinct))
+            for key in doc.values(count.by):
+                if key and value:
+                    text = _normal_value(count.by, key)
+                    finding = doc.finding(compiled.rule, (Witness(count.by, str(key)), *witnesses))
+                    out.append(Counted(compiled.rule.id, text, value, count.at_least, finding))
+        return out
+
+    def trace(self, record: Record, clock: Callable[[], float]) -> Iterator[tuple[str, bool, float]]:
+        """Each rule evaluated for a record, whether it held, and what it took on `clock`; for measuring."""
+        doc = _Doc(self, record)
+        for number in doc.triggered():
+            compiled = self._rules[number]
+            begun = clock()
+            held = doc.holds(compiled) is not None
+            yield compiled.rule.id, held, clock() - begun
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether any of these rules counts across records."""
+        return any(compiled.counting for compiled in self._rules)
+
+    # tables, looked up once per distinct text
+
+    def attribute_groups(self, key: str) -> tuple[str, ...]:
+        groups = self._attribute_groups.get(key)
+        if groups is None:
+            folded = fold_word(key)
+            groups = tuple(name for name, pattern in self.book.fields.items() if pattern.search(folded))
+            if len(self._attribute_groups) < 50_000:
+                self._attribute_groups[key] = groups
+        return groups
+
+    def categories(self, category: str) -> frozenset[str]:
+        groups = self._categories.get(category)
+        if groups is None:
+            groups = frozenset(
+                name for name, pattern in self.book.categories.items() if pattern.search(category)
+            )
+            if len(self._categories) < 50_000:
+                self._categories[category] = groups
+        return groups
+
+
+def _needs(condition: Condition, groups: Mapping[Words, int], watched: set[_Key]) -> Check | None:
+    """Whether what a condition needs is there at all: a word of every part, a field in the state asked for. Cheap,
+    and never wrong in saying no. None: needs nothing that could be told so."""
+    match condition:
+        case Words():
+            group = groups[condition]
+            return lambda present: group in present
+        case Shown(state=state, fields=fields) if state != "absent":
+            keys = frozenset(_state_key(state, path) for path in fields)
+            watched |= keys
+            return lambda present: not keys.isdisjoint(present)
+        case Compare(field=path) if path:
+            key = _state_key("present", path)
+            watched.add(key)
+            return lambda present: key in present
+        case All(parts=parts) | Near(parts=parts):
+            checks = [check for part in parts if (check := _needs(part, groups, watched)) is not None]
+            if len(checks) < 2:
+                return checks[0] if checks else None
+            return lambda present: all(check(present) for check in checks)
+        case AnyOf(parts=parts):
+            either = [_needs(part, groups, watched) for part in parts]
+            sure = [check for check in either if check is not None]
+            if len(sure) < len(either):
+                return None
+            return lambda present: any(check(present) for check in sure)
+    return None
+
+
+def counts(book: Rulebook, packs: Collection[str] | None = None) -> bool:
+    """Whether any rule in force counts across records."""
+    return any(
+        isinstance(part, Count)
+        for rule in book.rules
+        if packs is None or rule.pack in packs
+        for part in walk(rule.when)
+    )
+
+
+class Tally:
+    """Keeps, for rules that count across records, which values share a key. Memory grows with distinct keys only."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], set[int]] = defaultdict(set)
+
+    def add(self, counted: Sequence[Counted]) -> None:
+        self.add_keys((item.rule, item.key, item.value, item.at_least) for item in counted)
+
+    def add_keys(self, keys: Iterable[tuple[str, str, str, int]]) -> None:
+        """As `add`, from rule, key, value and at_least alone."""
+        for rule, key, value, at_least in keys:
+            values = self._seen[rule, key]
+            if len(values) < at_least:
+                values.add(hash(value))
+
+    def reached(self, rule: str, key: str, at_least: int) -> bool:
+        return len(self._seen.get((rule, key), ())) >= at_least
+
+
+def _commonness(words: Iterable[str]) -> float:
+    """How often any of these words is written, roughly, per million."""
+    often = frequency()
+    return sum(
+        often.get(word, 0) + (2000.0 if len(word) == 1 else 2.0 if len(word) == 2 else 0.3) for word in words
+    )
+
+
+def _state_key(state: str, path: str) -> tuple[str, str, str]:
+    """Trigger of a field's state. Kinds of permits share the trigger of the whole list."""
+    base, bracket, _ = path.partition("[")
+    if bracket or base.startswith("shop.permits"):
+        return ("field", "shop.permits", "shown")
+    if base == "price_history" or base == "sku_prices":
+        return ("field", base, "present")
+    if base in _SPECIAL or ("." in base and not base.startswith("attributes.")):
+        return ("field", base, state)
+    return ("attribute", base.removeprefix("attributes."), state)
+
+
+_COMMENTS = frozenset({"comments"})
+_SPECIAL = frozenset(Record.model_fields)
+
+
+def _regex(pattern: str) -> _Expression:
+    options = re2.Options()
+    options.max_mem = 8 << 20
+    options.log_errors = False
+    options.case_sensitive = False
+    return _Expression(re2.compile(pattern, options), required_literals(pattern))
+
+
+def required_literals(pattern: str) -> tuple[str, ...]:
+    """Texts of which at least one stands in every match of `pattern`; empty where none can be told."""
+    try:
+        parsed = re._parser.parse(re.sub(r"\\[pP]\{\w+\}", ".", pattern))  # type: ignore[attr-defined]
+    except (re.error, OverflowError, RecursionError):
+        return ()
+    return tuple(sorted(_required(parsed) or ()))
+
+
+def _required(parsed: Any) -> set[str] | None:
+    best: set[str] | None = None
+    run = ""
+
+    def better(candidate: set[str] | None) -> None:
+        nonlocal best
+        candidate = {fold_word(text) for text in candidate or ()}
+        if all(candidate) and candidate and (best is None or _commonness(candidate) < _commonness(best)):
+            best = candidate
+
+    for op, value in parsed:
+        name = str(op)
+        if name == "LITERAL":
+            run += chr(value)
+            continue
+        better({run} if run else None)
+        run = ""
+        if name == "SUBPATTERN":
+            better(_required(value[-1]))
+        elif name == "BRANCH":
+            branches = [_required(branch) for branch in value[1]]
+            if all(branches):
+                better({text for branch in branches if branch for text in branch})
+        elif name in ("MAX_REPEAT", "MIN_REPEAT") and value[0] >= 1:
+            better(_required(value[2]))
+        elif name == "IN" and all(str(kind) == "LITERAL" for kind, _ in value) and len(value) <= 40:
+            better({chr(code) for _, code in value})
+    better({run} if run else None)
+    return best
+
+
+# --- one record ----------------------------------------------------------------------------------------------------
+
+
+def _is_empty(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return value.strip() in EMPTY_WORDS
+    return isinstance(value, tuple | list | dict) and not value
+
+
+_ABSENT: Any = object()
+
+
+class _Doc:
+    """One record on its way through the rules."""
+
+    def __init__(self, matcher: Matcher, record: Record) -> None:
+        self.matcher, self.record = matcher, record
+        names: list[str] = []
+        texts: list[str] = []
+        for name, text in _texts(record):
+            names.append(name)
+            texts.append(text)
+        self.names = names
+        self.joined = CLAUSE_END.join(texts)
+        starts, position = [], 0
+        for text in texts:
+            starts.append(position)
+            position += len(text) + 1
+        self.starts = starts
+        self.folded = fold(self.joined)
+        self.raw = matcher._automaton.find_matches_as_indexes(self.folded.text, overlapping=True)
+        if len(self.raw) > _MAX_HITS:  # hostile text: the same word without end says nothing more
+            self.raw = self.raw[:_MAX_HITS]
+        self._hits: dict[int, list[Hit]] = {}
+        self._by_group: dict[int, list[tuple[int, int, str]]] | None = None
+
+    # which rules may hold
+
+    def triggered(self) -> list[int]:
+        """Rules that may hold: one of their triggers is there, and so is a word of every part they need."""
+        matcher = self.matcher
+        present: set[_Key] = set()
+        patterns = matcher._patterns
+        for pattern, _, _ in self.raw:
+            present.update(patterns[pattern])
+        if self.repeats:
+            present.update(self.grouped)
+        present.update(self._state_keys())
+        rules: set[int] = set(matcher._always)
+        triggers, compiled = matcher._triggers, matcher._rules
+        for key in present & matcher._firing:
+            rules.update(triggers[key])
+        return sorted(n for n in rules if (needs := compiled[n].needs) is None or needs(present))
+
+    def _state_keys(self) -> Iterator[_Key]:
+        record = self.record
+        for path in self.matcher._paths:
+            value = self.raw_value(path)
+            if value is not _ABSENT:
+                yield ("field", path, "shown")
+                yield ("field", path, "empty" if _is_empty(value) else "present")
+        for key, text in (record.attributes or {}).items():
+            state = "empty" if _is_empty(text) else "present"
+            yield ("attribute", key, state)
+            for group in self.matcher.attribute_groups(key):
+                yield ("attribute", group, state)
+
+    # hits
+
+    @cached_property
+    def repeats(self) -> list[tuple[int, int, int]]:
+        """Matches in passages whose repeated characters were collapsed: pattern and slice of the folded text."""
+        out = []
+        for passage, kept in self.folded.repeats():
+            for pattern, start, end in self.matcher._automaton.find_matches_as_indexes(
+                passage, overlapping=True
+            ):
+                first, last = kept[start], kept[end - 1]
+                if last - first >= end - start:  # else the plain pass has seen it
+                    out.append((pattern, first, last + 1))
+        return out
+
+    @property
+    def grouped(self) -> dict[int, list[tuple[int, int, str]]]:
+        if self._by_group is None:
+            groups: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
+            for pattern, start, end in self.raw:
+                for group, kind in self.matcher._patterns[pattern].items():
+                    groups[group].append((start, end, kind))
+            for pattern, start, end in self.repeats:
+                for group, kind in self.matcher._patterns[pattern].items():
+                    if not kind and "repeats" in self.matcher._in_order[group].evasion:
+                        groups[group].append((start, end, "repeats"))
+            self._by_group = groups
+        return self._by_group
+
+    def _candidates(self, group: int) -> list[tuple[int, int, str]]:
+        if len(self.raw) > 48 or self.repeats:  # worth sorting once
+            return self.grouped.get(group, [])[:2000]
+        patterns = self.matcher._patterns
+        return [(start, end, patterns[p][group]) for p, start, end in self.raw if group in patterns[p]]
+
+    def hits(self, group: int) -> list[Hit]:
+        """Hits of a group that are really its words, disguised at most as the group admits."""
+        found = self._hits.get(group)
+        if found is None:
+            allowed = self.matcher._in_order[group].evasion
+            found = [
+                hit
+                for start, end, kind in self._candidates(group)
+                if (hit := self._verify(start, end, kind)) is not None
+                and all(e in allowed or e == "invisible" for e in hit.evasion)
+            ]
+            self._hits[group] = found
+        return found
+
+    def _verify(self, fstart: int, fend: int, kind: str) -> Hit | None:
+        """The hit with its exact place, or None where what stands between its characters, or around it, says that
+        it is not the word."""
+        start, end = self.folded.span(fstart, fend)
+        number = bisect_right(self.starts, start) - 1
+        original = self.joined[start:end]
+        body = self.folded.text[fstart:fend]
+        if original == body and not kind and not body[0].isascii() and not body[-1].isascii():
+            return Hit(number, start, end, fstart, fend, ())
+        light = self.folded.light
+        evasion: list[str] = [kind] if kind else []
+        if not _stands_alone(light, start, end, body):
+            return None
+        if len(original) != fend - fstart:
+            gap = self._gaps(fstart, fend, start, end, kind)
+            if gap is None:
+                return None
+            if gap and gap not in evasion:
+                evasion.append(gap)
+        elif kind == "masked" and "x" not in body:
+            return None
+        if not kind and self._is_variant(fstart, fend, body, light):
+            evasion.append("variants")
+        if kind == "homophones" and not self._is_broken(start, end):
+            return None
+        return Hit(number, start, end, fstart, fend, tuple(evasion))
+
+    def _is_variant(self, fstart: int, fend: int, body: str, light: str) -> bool:
+        """Whether more than width and case had to be undone."""
+        offsets = self.folded.offsets
+        for i in range(fstart, fend):
+            at = int(offsets[i])
+            char = self.joined[at]
+            if char != body[i - fstart] and light[at] != char.lower() and not "\uff01" <= char <= "\uff5e":
+                return True
+        return False
+
+    def _gaps(self, fstart: int, fend: int, start: int, end: int, kind: str) -> str | None:
+        """What kind of disguise the gaps are ("" for none that counts), or None where they part two words."""
+        offsets = self.folded.offsets[fstart:fend].tolist()
+        visible = ambiguous = False
+        for i in range(len(offsets) - 1):
+            left, right = offsets[i], offsets[i + 1]
+            if right - left == 1:
+                continue
+            gap = self.joined[left + 1 : right]
+            if kind == "repeats" and all(is_han(c) for c in gap):
+                continue
+            signs = [c for c in gap if not _INVISIBLE.match(c)]
+            if not signs:
+                continue
+            visible = True
+            if len(signs) > _MAX_GAP or (self.joined[left].isascii() and self.joined[right].isascii()):
+                return None if kind != "pinyin" or len(signs) > 1 else "separators"
+            if any(c in _AMBIGUOUS for c in signs):
+                ambiguous = True
+                if kind != "masked" and not self._parts_nothing(left, right, start, end):
+                    return None
+        if kind == "masked" and (not visible or ambiguous):
+            return None
+        return "separators" if visible else "invisible"
+
+    def _parts_nothing(self, left: int, right: int, start: int, end: int) -> bool:
+        """Whether an ambiguous sign (blank, slash, hyphen …) stands inside the word rather than between two others:
+        neither side may take part of a longer word there."""
+        before = _clause_before(self.joined, left + 1)
+        after = _clause_after(self.joined, right)
+        return _cut_at(before, len(before) - (left + 1 - start)) and _cut_at(after, end - right)
+
+    def _is_broken(self, start: int, end: int) -> bool:
+        """Whether the tokenizer finds no ordinary word reaching over the edges of this slice, nor one that fills it."""
+        before, after = _clause_before(self.joined, start), _clause_after(self.joined, end)
+        window = before + self.joined[start:end] + after
+        first, last = len(before), len(before) + end - start
+        position = 0
+        for token in _tokens(window):
+            stop = position + len(token)
+            across = position < first or stop > last or (position, stop) == (first, last)
+            if len(token) > 1 and position < last and stop > first and across:
+                return False
+            position = stop
+        return True
+
+    # rules
+
+    def holds(self, compiled: _Compiled) -> Witnesses | None:
+        rule, record = compiled.rule, self.record
+        scope, unknown = rule.scope, (None,) if compiled.textual else ()
+        if scope.page_types and record.page_type not in (*unknown, *scope.page_types):
+            return None
+        if scope.platform_types and record.platform_type not in (*unknown, *scope.platform_types):
+            return None
+        if (rule.valid_from and self.day < rule.valid_from) or (rule.valid_to and self.day > rule.valid_to):
+            return None
+        if (scope.categories or scope.not_categories) and not self._category_fits(compiled):
+            return None
+        if compiled.fields == _COMMENTS and not record.comments:
+            return None
+        found = self._eval(rule.when, compiled)
+        if found is None or any(
+            e.kind == "anywhere" and self.hits(group) for e, group, _ in compiled.excepts
+        ):
+            return None
+        return found
+
+    @cached_property
+    def day(self) -> date:
+        return self.record.crawl_date or date.today()
+
+    def _category_fits(self, compiled: _Compiled) -> bool:
+        """A category that is unknown or vague fits a rule on words, and no rule that rests on fields alone."""
+        scope, category = compiled.rule.scope, self.record.category or ""
+        groups = self.matcher.categories(category)
+        if any(name in groups or name in category for name in scope.not_categories):
+            return False
+        if not scope.categories or any(name in groups or name in category for name in scope.categories):
+            return True
+        return compiled.textual and bool(_VAGUE.search(category))
+
+    def _eval(self, condition: Condition, compiled: _Compiled) -> Witnesses | None:
+        match condition:
+            case Words() | Regex() | Near():
+                spans = self._spans(condition, compiled)
+                return tuple(self._witness(hit) for hit in spans[:8]) if spans else None
+            case All(parts=parts):
+                out: Witnesses = ()
+                for part in parts:
+                    if (found := self._eval(part, compiled)) is None:
+                        return None
+                    out += found
+                return out
+            case AnyOf(parts=parts):
+                return next(
+                    (found for part in parts if (found := self._eval(part, compiled)) is not None), None
+                )
+            case Not(part=part):
+                return () if self._eval(part, compiled) is None else None
+            case Shown():
+                return self._shown(condition)
+            case Compare():
+                return self._compare(condition, compiled)
+            case DateIs():
+                return self._date(condition)
+            case Identifier():
+                return self._identifier(condition)
+            case Differs():
+                return self._differs(condition)
+            case Count():
+                return ()
+
+    def _witness(self, hit: Hit) -> Witness:
+        base = self.starts[hit.field]
+        name = self.names[hit.field]
+        text = self.joined[hit.start : hit.end]
+        return Witness(name, text, hit.start - base, hit.end - base, hit.evasion, name.startswith("comments"))
+
+    def _spans(self, condition: Condition, compiled: _Compiled) -> list[Hit]:
+        """Places in the text where a word, expression or neighbourhood holds, less those that an exception voids."""
+        if isinstance(condition, Near):
+            return self._near(condition, compiled)
+        if isinstance(condition, AnyOf):
+            return [hit for part in condition.parts for hit in self._spans(part, compiled)]
+        hits = self._places(condition, compiled)
+        return [hit for hit in hits if not self._void(hit, compiled)] if hits else hits
+
+    def _places(self, condition: Condition, compiled: _Compiled) -> list[Hit]:
+        """As `_spans`, before exceptions are asked."""
+        match condition:
+            case Words(fields=fields):
+                hits = self.hits(compiled.words[condition])
+            case Regex(pattern=pattern, fields=fields):
+                hits = self._found(compiled.regexes[pattern])
+            case AnyOf(parts=parts):
+                return [hit for part in parts for hit in self._places(part, compiled)]
+            case _:
+                return self._spans(condition, compiled)
+        if fields or compiled.fields:
+            return [hit for hit in hits if self._in_fields(hit, fields, compiled)]
+        return hits
+
+    def _near(self, condition: Near, compiled: _Compiled) -> list[Hit]:
+        places: list[list[Hit]] = []
+        for part in condition.parts:
+            found = self._places(part, compiled)
+            if not found:
+                return []
+            places.append(found)
+        anchors, *rest = places
+        for anchor in anchors[:200]:
+            chosen = [anchor]
+            for others in rest:
+                for other in others:
+                    if _distance(anchor, other) <= condition.within and not self._void(other, compiled):
+                        chosen.append(other)
+                        break
+                else:
+                    break
+            if len(chosen) < len(places) or self._void(anchor, compiled):
+                continue
+            if all(self._in_fields(hit, condition.fields, compiled) for hit in chosen):
+                return chosen
+        return []
+
+    def _found(self, regex: _Expression) -> list[Hit]:
+        text = self.folded.text
+        if regex.literals and not any(literal in text for literal in regex.literals):
+            return []
+        out = []
+        offsets = self.folded.offsets
+        for i, match in enumerate(regex.compiled.finditer(self.folded.light)):
+            start, end = match.span()
+            if start == end or i > 200:
+                continue
+            fstart, fend = (int(x) for x in offsets.searchsorted([start, end]))
+            out.append(Hit(bisect_right(self.starts, start) - 1, start, end, fstart, fend, ()))
+        return out
+
+    def _in_fields(self, hit: Hit, fields: tuple[str, ...], compiled: _Compiled) -> bool:
+        name = self.names[hit.field]
+        kind = name if name == "shop.name" else name.partition(".")[0]
+        if fields and kind not in fields:
+            return False
+        return not compiled.fields or kind in compiled.fields
+
+    def _void(self, hit: Hit, compiled: _Compiled) -> bool:
+        if compiled.rule.boundary and not hit.evasion and not self._bounded(hit):
+            return True
+        for exception, group, _ in compiled.excepts:
+            if exception.kind == "phrase":
+                for allowed in self.hits(group):
+                    overlap = allowed.fstart < hit.fend and hit.fstart < allowed.fend
+                    inside = (
+                        hit.fstart <= allowed.fstart and allowed.fend <= hit.fend and allowed[3:5] != hit[3:5]
+                    )
+                    if not overlap or inside:  # the allowed phrase must be the longer reading
+                        continue
+                    if exception.unless is None or not self._beside(exception, allowed):
+                        return True
+            elif exception.kind in ("before", "after") and self._beside(exception, hit):
+                return True
+        return False
+
+    def _beside(self, exception: Except, hit: Hit) -> bool:
+        """Whether the words of an exception stand within reach of a hit, in its clause."""
+        words = exception.unless or exception.words
+        pattern = _alternation(tuple(self.matcher.book.words(words)))
+        text, within = self.folded.text, exception.within
+        left = text[max(0, hit.fstart - within) : hit.fstart].rpartition(CLAUSE_END)[2]
+        right = text[hit.fend : hit.fend + within].partition(CLAUSE_END)[0]
+        if exception.unless is None:
+            return bool(pattern.search(left if exception.kind == "before" else right))
+        return bool(pattern.search(left) or pattern.search(right))
+
+    def _bounded(self, hit: Hit) -> bool:
+        """Whether the word begins and ends where the tokenizer cuts."""
+        before, after = _clause_before(self.joined, hit.start), _clause_after(self.joined, hit.end)
+        window = before + self.joined[hit.start : hit.end] + after
+        return _cut_at(window, len(before)) and _cut_at(window, len(before) + hit.end - hit.start)
+
+    # fields
+
+    def raw_value(self, path: str) -> Any:
+        """The value of a record path, or _ABSENT where it was not collected."""
+        current: Any = self.record
+        for part in path.split("."):
+            if current is None or part not in getattr(current, "model_fields_set", ()):
+                return _ABSENT
+            current = getattr(current, part)
+        return current
+
+    def shown(self, path: str) -> list[Any] | None:
+        """What the page shows at a field (each value of a list or attribute group), or None: not collected."""
+        base, bracket, kind = path.rstrip("]").partition("[")
+        if base.startswith("shop.permits"):
+            permits = self.raw_value("shop.permits")
+            if permits is _ABSENT:
+                return None
+            if bracket:
+                pattern = self.matcher.book.permits[kind]
+                permits = [
+                    p for p in permits or () if pattern.search(f"{p.type or ''} {p.no or ''} {p.scope or ''}")
+                ]
+            column = base.removeprefix("shop.permits").lstrip(".")
+            if not column:
+                return list(permits or ())
+            return [getattr(p, column) for p in permits or () if column in p.model_fields_set] or None
+        if path in _SPECIAL or base.startswith("shop."):
+            value = self.raw_value(path)
+            return None if value is _ABSENT else [value]
+        name = path.removeprefix("attributes.")
+        found = [
+            text
+            for key, text in (self.record.attributes or {}).items()
+            if key == name or name in self.matcher.attribute_groups(key)
+        ]
+        return found or None
+
+    def values(self, path: str) -> list[Any]:
+        return [value for value in self.shown(path) or () if not _is_empty(value)]
+
+    def value(self, path: str) -> Any:
+        return next(iter(self.values(path)), None)
+
+    def _shown(self, condition: Shown) -> Witnesses | None:
+        for path in condition.fields:
+            shown = self.shown(path)
+            if condition.state == "absent":
+                if shown is None:
+                    return ()
+            elif shown is not None:
+                values = [value for value in shown if not _is_empty(value)]
+                if condition.state == "present" and values:
+                    return (Witness(path, _show(values[0])),)
+                if condition.state == "empty" and not values:
+                    return (Witness(path, ""),)
+        return None
+
+    def _compare(self, c: Compare, compiled: _Compiled) -> Witnesses | None:
+        if c.regex:
+            for match in compiled.regexes[c.regex].compiled.finditer(self.folded.light):
+                number = _number(match.group(1))
+                if number is not None and _holds(c.op, number, c.number):
+                    start, end = match.span()
+                    offsets = self.folded.offsets
+                    fstart, fend = (int(x) for x in offsets.searchsorted([start, end]))
+                    hit = Hit(bisect_right(self.starts, start) - 1, start, end, fstart, fend, ())
+                    if self._in_fields(hit, (), compiled) and not self._void(hit, compiled):
+                        return (self._witness(hit),)
+            return None
+        factor: Decimal | None = Decimal(1)
+        if c.times:
+            factor = _number(self.value(c.times))
+        bound = c.number if c.percent is None else self._share(c)
+        for value in self._numbers(c.field):
+            if factor is not None and bound is not None and _holds(c.op, value * factor, bound):
+                return (Witness(c.field, str(value)),)
+        return None
+
+    def _numbers(self, path: str) -> list[Decimal]:
+        value = self.value(path)
+        if path == "sku_prices" and isinstance(value, dict):
+            return list(value.values())
+        return [n for v in self.values(path) if (n := _number(v)) is not None]
+
+    def _share(self, c: Compare) -> Decimal | None:
+        """The percentage of another field, or of the price history of the days before the record's."""
+        assert c.percent is not None
+        if c.of.startswith("price_history."):
+            since = self.day - timedelta(days=c.days or 36500)
+            prices = [price for day, price in self.record.price_history or () if since <= day < self.day]
+            if not prices:
+                return None
+            base: Decimal | None = max(prices) if c.of.endswith("max") else min(prices)
+        else:
+            base = _number(self.value(c.of))
+        return None if base is None else base * c.percent / 100
+
+    def _date(self, c: DateIs) -> Witnesses | None:
+        for value in self.values(c.field) if c.field != "crawl_date" else [self.day]:
+            day = _day(value)
+            if day is None:
+                continue
+            before, since = self._bound(c.before), self._bound(c.since)
+            if (c.before is not None and (before is None or day >= before)) or (
+                c.since is not None and (since is None or day < since)
+            ):
+                continue
+            if c.within_days is not None and not 0 <= (day - self.day).days <= c.within_days:
+                continue
+            return (Witness(c.field, _show(value)),) if c.field != "crawl_date" else ()
+        return None
+
+    def _bound(self, bound: str | date | None) -> date | None:
+        if isinstance(bound, str):
+            return self.day if bound == "crawl_date" else _day(self.value(bound))
+        return bound
+
+    def _identifier(self, c: Identifier) -> Witnesses | None:
+        if c.field == "text":
+            verdict = identifiers.judge(self.joined[:20_000], c.kinds, self.day.year)
+            return (Witness("text", verdict.value),) if verdict.state == c.state else None
+        for value in self.values(c.field):
+            verdict = identifiers.judge(str(value), c.kinds, self.day.year)
+            if verdict.state == c.state:
+                return (Witness(c.field, str(value)),)
+        return None
+
+    def _differs(self, c: Differs) -> Witnesses | None:
+        left, right = (self.values(path) for path in c.fields)
+        if not left or not right:
+            return None
+        same = _same_name if c.sort == "names" else _same_address
+        for other in right:
+            if not any(same(str(one), str(other)) for one in left):
+                return (Witness(c.fields[1], str(other)), Witness(c.fields[0], str(left[0])))
+        return None
+
+    # findings
+
+    def finding(self, rule: Rule, witnesses: Witnesses) -> Finding:
+        confidence = rule.confidence
+        evasion = tuple(dict.fromkeys(e for w in witnesses for e in w.evasion))
+        for kind in evasion:
+            confidence *= _TRUST[kind]
+        if witnesses and all(w.remote for w in witnesses):
+            confidence *= 0.6
+        if rule.scope.categories and _VAGUE.search(self.record.category or ""):
+            confidence *= UNSURE_CATEGORY
+        first = next(
+            (w for w in witnesses if w.start is not None), witnesses[0] if witnesses else Witness("record")
+        )
+        tier: Tier = "lead" if confidence >= LEAD and rule.status == "stable" else "review"
+        if rule.tier == "review":
+            tier = "review"
+        return Finding(
+            rule=rule.id,
+            topic=rule.topic,
+            pack=rule.pack,
+            pack_version=self.matcher.book.version,
+            title=rule.title,
+            severity=rule.severity,
+            tier=tier,
+            confidence=round(confidence, 3),
+            field=first.field,
+            text=first.text,
+            start=first.start,
+            end=first.end,
+            evasion=evasion,
+            law=rule.law,
+        )
+
+
+def _texts(record: Record) -> Iterator[tuple[str, str]]:
+    """The texts of a record that are judged, with the names of their fields."""
+    if record.title:
+        yield "title", record.title
+    if record.description:
+        yield "description", record.description
+    for key, value in (record.attributes or {}).items():
+        if value:
+            yield f"attributes.{key}", value
+    for i, text in enumerate(record.image_text or ()):
+        yield f"image_text.{i}", text
+    for name in record.sku_prices or ():
+        yield f"sku_prices.{name}", name
+    if record.shop is not None and record.shop.name:
+        yield "shop.name", record.shop.name
+    for i, text in enumerate(record.comments or ()):
+        yield f"comments.{i}", text
+
+
+_INVISIBLE = re.compile("[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")  # fmt: skip
+_AMBIGUOUS = frozenset(" \t\u00a0\u3000/|\\-—–+&·.()（）[]【】「」『』《》<>\"“”'‘’:：")
+
+
+def _stands_alone(light: str, start: int, end: int, body: str) -> bool:
+    """Whether a word that begins or ends with a Latin letter or digit is not a piece of a longer run of them."""
+    first, last = body[0], body[-1]
+    if first.isascii() and first.isalnum() and start > 0:
+        other = light[start - 1]
+        if other.isascii() and (
+            (other.isalpha() and first.isalpha()) or (other.isdigit() and first.isdigit())
+        ):
+            return False
+    if last.isascii() and last.isalnum() and end < len(light):
+        other = light[end]
+        if other.isascii() and ((other.isalpha() and last.isalpha()) or (other.isdigit() and last.isdigit())):
+            return False
+        if last.isdigit() and other in "十百千万亿零一二三四五六七八九":
+            return False
+    return True
+
+
+_WINDOW = 16
+_CLAUSE = re.compile("[\n\r。！？；，、,;!?…]")
+
+
+def _clause_before(text: str, end: int) -> str:
+    return _CLAUSE.split(text[max(0, end - _WINDOW) : end])[-1]
+
+
+def _clause_after(text: str, start: int) -> str:
+    return _CLAUSE.split(text[start : start + _WINDOW], 1)[0]
+
+
+@lru_cache(maxsize=4096)
+def _tokens(text: str) -> tuple[str, ...]:
+    return tuple(rjieba.cut(text, False))
+
+
+def _cut_at(text: str, position: int) -> bool:
+    """Whether the tokenizer cuts `text` at `position`."""
+    if position <= 0 or position >= len(text):
+        return True
+    at = 0
+    for token in _tokens(text):
+        at += len(token)
+        if at >= position:
+            return at == position
+    return True
+
+
+@lru_cache(maxsize=512)
+def _alternation(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(fold_word(word)) for word in words if fold_word(word)) or r"(?!)")
+
+
+def _distance(one: Hit, other: Hit) -> int:
+    """Folded characters between two hits; far apart where they stand in different fields."""
+    if one.field != other.field:
+        return 1 << 30
+    return max(0, other.fstart - one.fend, one.fstart - other.fend)
+
+
+def _show(value: Any) -> str:
+    return value if isinstance(value, str) else str(getattr(value, "type", None) or value)
+
+
+def _number(value: Any) -> Decimal | None:
+    """The number a value shows: 1.2万, 3000+, 1,280.00 or a number itself."""
+    if value is None:
+        return None
+    if isinstance(value, bool | int | Decimal):
+        return Decimal(value)
+    match = re.search(r"(\d[\d,]{0,14}(?:\.\d{1,6})?)\s*([万亿wW千kK]?)", str(value))
+    if not match:
+        return None
+    unit = {"": 1, "万": 10**4, "w": 10**4, "亿": 10**8, "千": 1000, "k": 1000}[match[2].lower()]
+    return Decimal(match[1].replace(",", "")) * unit
+
+
+def _holds(op: str, value: Decimal, bound: Decimal | None) -> bool:
+    if bound is None:
+        return False
+    return {
+        "<": value < bound,
+        "<=": value <= bound,
+        ">": value > bound,
+        ">=": value >= bound,
+        "==": value == bound,
+        "!=": value != bound,
+    }[op]
+
+
+def _day(value: Any) -> date | None:
+    """A date, or what a text says as one; None for 长期 and what cannot be read."""
+    if isinstance(value, date):
+        return value
+    match = re.search(r"(\d{4})[-年./](\d{1,2})[-月./](\d{1,2})", str(value or ""))
+    if not match:
+        return None
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3]))
+    except ValueError:
+        return None
+
+
+def _normal_value(path: str, value: Any) -> str:
+    text = "" if value is None else str(value)
+    return _address_key(text) if path.endswith("address") else identifiers.normalise(text)
+
+
+_NAME_NOISE = re.compile(r"[()（）]|有限责任公司|股份有限公司|有限公司|个体工商户|公司")
+
+
+@lru_cache(maxsize=4096)
+def _name_core(name: str) -> str:
+    return _NAME_NOISE.sub("", fold_word(name))
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether two names mean one firm: equal, or one holds the other (a branch, a name written short)."""
+    a, b = _name_core(one), _name_core(other)
+    return not a or not b or a in b or b in a
+
+
+_ROAD = re.compile(
+    r"(?:.*(?:省|自治区|市|州|盟|区|县|旗|镇|乡|街道|社区|村))?(?P<road>[^\d]{1,20}?(?:路|街|巷|道|弄|大街|大道|里|坊|村|组|园|广场))"
+    r"\D{0,4}?(?P<number>\d+)(?:[-之]\d+)?(?:号|弄|幢|栋)?(?P<rest>.*)"
+)
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> tuple[str, str, str]:
+    """Road, number, and the district an address names, as far as they can be told."""
+    plain = fold_word(text).replace(CLAUSE_END, "")
+    district = re.search(r"[\u4e00-\u9fff]{1,6}?(?:区|县|旗)", plain.split("市")[-1])
+    match = _ROAD.match(plain)
+    if not match:
+        return plain, "", district[0] if district else ""
+    return match["road"], match["number"], district[0] if district else ""
+
+
+def _same_address(one: str, other: str) -> bool:
+    """Whether two addresses may be one place; only a different road, number or district tells them apart."""
+    a, b = fold_word(one), fold_word(other)
+    if a in b or b in a:
+        return True
+    (road, number, district), (road2, number2, district2) = _address(one), _address(other)
+    if not number or not number2:
+        common = sum(c in b for c in a) / max(1, min(len(a), len(b)))
+        return common > 0.6
+    if district and district2 and district != district2:
+        return False
+    return number == number2 and (road.endswith(road2) or road2.endswith(road))
+
+
+def _address_key(text: str) -> str:
+    road, number, district = _address(text)
+    return f"{district}|{road}|{number}" if number else fold_word(text)

@@ -1,0 +1,287 @@
+"""Folding of disguised text, with an exact map back to the original.
+
+Words and texts go through the same `fold`: width, case, traditional characters, circled and superscript letters,
+look-alikes, Chinese numerals and emoji nouns become one plain character each; separators vanish; what ends a
+clause stays as a line feed, so that no word is ever found across it. Disguises that would make folding ambiguous
+(pinyin, initials, homophones, split or masked characters) are not undone in the text: `disguises` writes the word
+in those ways instead, for rules that ask for it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterator
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from marketwatch.config import find_home
+
+Table = npt.NDArray[np.uint32]
+
+Evasion = Literal[
+    "separators", "variants", "repeats", "pinyin", "initials", "homophones", "split", "masked", "invisible"
+]
+"""How a word was disguised. `separators`: signs between its characters; `variants`: look-alike, traditional, circled
+letters, emoji, numerals; `masked`: one inner character replaced by a sign; the rest as named."""
+
+CLAUSE_END = "\n"
+_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029。！？；，、…!?;,｡､﹐﹑﹒﹔﹖﹗"
+
+_NUMERALS = "零〇0 一壹弌1 二贰弍贰2 三叁弎3 四肆4 五伍5 六陆6 七柒7 八捌8 九玖9 百佰 千仟 十拾 万卍卐 0〇零"
+_LOOKALIKES = {
+    "a": "αаɑ∂ª", "b": "βвьƀ", "c": "сϲ¢ⅽ", "d": "ԁⅾ", "e": "еεёҽ℮", "g": "ɡ", "h": "һн", "i": "іιıї", "j": "ј",
+    "k": "кκ", "l": "ⅼӏ∣", "m": "мⅿ", "n": "пηո", "o": "оοσօ", "p": "рρ", "q": "ԛ", "r": "г", "s": "ѕ", "t": "тτ",
+    "u": "υս", "v": "ѵνⅴ√∨", "w": "ωѡш", "x": "хχⅹ", "y": "уγү", "z": "ᴢ",
+    "1": "➀➊❶", "2": "➁➋❷", "3": "➂➌❸", "4": "➃➍❹", "5": "➄➎❺", "6": "➅➏❻", "7": "➆➐❼", "8": "➇➑❽", "9": "➈➒❾",
+}  # fmt: skip
+_EMOJI = {
+    "枪": "🔫", "刀": "🔪🗡", "弓": "🏹", "弹": "💣", "药": "💊", "针": "💉", "烟": "🚬🚭", "酒": "🍺🍷🍶🥃🍸🍾🍻", "茶": "🍵",
+    "象": "🐘", "虎": "🐯🐅", "熊": "🐻", "豹": "🐆", "龟": "🐢", "蛇": "🐍", "狼": "🐺", "猴": "🐒🐵", "鹰": "🦅", "鹿": "🦌",
+    "鱼": "🐟🐠🎣", "虾": "🦐", "蟹": "🦀", "鸟": "🐦", "鸡": "🐔🐓", "兔": "🐰", "牛": "🐂🐮", "犀": "🦏", "鳄": "🐊", "鲸": "🐳🐋",
+    "鲨": "🦈", "蜥": "🦎", "蝎": "🦂", "蚁": "🐜", "牙": "🦷", "骨": "🦴", "血": "🩸", "钱": "💰💵💴", "车": "🚗🚙", "球": "⚽⚾🏀🔴🔵",
+    "票": "🎫🎟", "手": "✋🖐", "书": "📖📚📕", "花": "🌸🌹🌺", "草": "🌿🌱", "树": "🌲🌳", "火": "🔥", "水": "💧", "信": "✉📧💌",
+    "奶": "🍼🥛", "糖": "🍬🍭", "粉": "🍚", "鸽": "🕊", "单": "🧾", "码": "🐴🐎", "群": "👥", "盘": "💿📀", "机": "📱✈",
+}  # fmt: skip
+
+
+_ORNAMENTS = ("NEGATIVE", "SQUARED", "CIRCLED", "REGIONAL", "SMALL CAPITAL", "MODIFIER")
+
+
+def _base(char: str) -> str:
+    """The plain form of one character, or itself; never another length."""
+    form = unicodedata.normalize("NFKC", char)
+    if char < "\u0590" or "\u1e00" <= char <= "\u1fff":  # accents of Latin, Greek and Cyrillic letters
+        form = unicodedata.normalize("NFKD", char)
+    plain = "".join(c for c in form if not unicodedata.combining(c)).strip("()") if len(form) > 1 else form
+    if len(plain) == 1 and (plain != char or plain.lower() != plain):
+        folded = plain.casefold()
+        return folded if len(folded) == 1 else plain.lower()[:1]
+    name = unicodedata.name(char, "")
+    last = name.rpartition(" ")[2]
+    letter = len(last) == 1 and last.isalnum() and "LETTER" in name
+    return last.lower() if letter and any(sign in name for sign in _ORNAMENTS) else char
+
+
+def _is_noise(code: int) -> bool:
+    """Whether a character carries no reading of its own: separators, marks, controls, pictures, private use."""
+    char = chr(code)
+    return unicodedata.category(char)[0] in "CZMP" or unicodedata.category(char) in ("So", "Sk", "Sm", "Sc")
+
+
+# Everything outside these ranges is one script of letters that stand for themselves.
+_MIXED = (
+    (0, 0x3400),
+    (0x4DC0, 0x4E00),
+    (0xA000, 0xAC00),
+    (0xD7A4, 0x17000),
+    (0x18D00, 0x1B000),
+    (0x1BC00, 0x20000),
+)
+
+
+@cache
+def _tables() -> tuple[Table, Table]:
+    """Per code point: its light form (always one character), and its full form (0: dropped)."""
+    light = np.arange(0x110000, dtype=np.uint32)
+    noise = np.zeros(0x110000, dtype=bool)
+    noise[0xD800:0xE000] = noise[0xE000:0xF900] = noise[0xE0000:0x110000] = True
+    for first, last in (*_MIXED, (0x2F800, 0x2FA20)):
+        for code in range(first, last):
+            if not 0xD800 <= code < 0xF900:
+                char = chr(code)
+                if (plain := _base(char)) != char:
+                    light[code] = ord(plain)
+                noise[code] = _is_noise(ord(plain)) and _is_noise(code)
+    for line in files("opencc").joinpath("dictionary/TSCharacters.txt").read_text("utf-8").splitlines():
+        traditional, _, simple = line.partition("\t")
+        if len(traditional) == 1 and simple:
+            light[ord(traditional)] = ord(simple[0])
+    for letter, alikes in _LOOKALIKES.items():
+        light[[ord(c) for c in alikes]] = ord(letter)
+        noise[[ord(c) for c in alikes]] = False
+    light[ord("乾")] = ord("干")
+    for _ in range(3):  # folding folded text changes nothing
+        light = light[light]
+
+    full = light.copy()
+    full[noise[light] | noise] = 0
+    for group in _NUMERALS.split():
+        target = next((c for c in group if c.isascii()), group[0])
+        full[[ord(c) for c in group]] = ord(target)
+    for noun, pictures in _EMOJI.items():
+        full[[ord(c) for c in pictures]] = ord(noun)
+    full[ord("%")] = full[ord("％")] = full[ord("﹪")] = ord("%")
+    full[[ord(c) for c in _ENDS]] = ord(CLAUSE_END)
+    nonzero = full != 0
+    for _ in range(3):
+        full[nonzero] = full[full[nonzero]]
+        nonzero = full != 0
+    return light, full
+
+
+def _codes(text: str) -> Table:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def light(text: str) -> str:
+    """Width, case, traditional characters and look-alikes undone, character by character: same length, same offsets."""
+    return _tables()[0][_codes(text)].tobytes().decode("utf-32-le", "surrogatepass")
+
+
+class Folded:
+    """A folded text and where each of its characters stood.
+
+    `text` is the folded form; `offsets` (made at first use) gives the index into `original` of each of its characters.
+    """
+
+    __slots__ = ("__dict__", "_full", "_kept", "original", "text")
+
+    def __init__(self, original: str) -> None:
+        self.original = original
+        self._full: Table = _tables()[1][_codes(original)]
+        self._kept: Table = self._full[self._full != 0]
+        self.text: str = self._kept.tobytes().decode("utf-32-le")
+
+    @cached_property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(self._full)
+
+    @cached_property
+    def light(self) -> str:
+        return light(self.original)
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The slice of the original that folded characters `start:end` (not empty) came from."""
+        return int(self.offsets[start]), int(self.offsets[end - 1]) + 1
+
+    def repeats(self) -> list[tuple[str, list[int]]]:
+        """Passages where characters are doubled one after the other (特特供供) or tripled, with doubles removed:
+        the collapsed passage, and for each of its characters the folded index it came from."""
+        codes = self._kept
+        same = (codes[1:] == codes[:-1]) & (codes[1:] >= 0x3400)
+        marks = same.nonzero()[0]
+        if len(marks) < 2:
+            return []
+        near = marks[:-1][marks[1:] - marks[:-1] <= 2]
+        out: list[tuple[str, list[int]]] = []
+        done = -1
+        for mark in near[:64].tolist():
+            if mark <= done:
+                continue
+            start, done = max(0, mark - 12), min(len(codes), mark + 24)
+            kept = [i for i in range(start, done) if i == start or not same[i - 1]]
+            out.append(("".join(self.text[i] for i in kept), kept))
+        return out
+
+
+def fold(text: str) -> Folded:
+    """The folded text with its map to the original. Idempotent: `fold(fold(t).text).text == fold(t).text`."""
+    return Folded(text)
+
+
+def fold_word(word: str) -> str:
+    """A word as `fold` would leave it in a text, without the ends of clauses around it."""
+    return Folded(word).text.strip(CLAUSE_END)
+
+
+def is_han(char: str) -> bool:
+    return "\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff"
+
+
+# --- disguises of a word -----------------------------------------------------------------------------------------
+
+
+@cache
+def _reference(name: str) -> tuple[tuple[str, ...], ...]:
+    path = find_home() / "data" / "reference" / name
+    lines = path.read_text("utf-8").splitlines()
+    return tuple(tuple(line.split()) for line in lines if line and not line.startswith("#"))
+
+
+@cache
+def frequency() -> dict[str, int]:
+    """How often common words are written, per million words; what is not in it is rarer than 8."""
+    return {row[0]: int(row[1]) for row in _reference("frequency.txt")}
+
+
+@cache
+def _syllables() -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """Character → its readings, the usual one first; character → the common characters that sound the same."""
+    readings: dict[str, tuple[str, ...]] = {}
+    alike: dict[str, str] = {}
+    rare: list[tuple[str, str]] = []
+    for name, chars in _reference("syllables.txt"):
+        usual, _, sometimes = chars.partition("|")
+        for char in usual:
+            readings[char] = (name,)
+            alike[char] = usual
+        rare += [(char, name) for char in sometimes]
+    for char, name in rare:
+        readings[char] = (*readings.get(char, ()), name)
+    return readings, alike
+
+
+@cache
+def _known_alike() -> dict[str, str]:
+    """Character → characters that sellers are known to write in its place."""
+    return {row[0]: row[1] for row in _reference("homophones.txt")}
+
+
+@cache
+def _splits() -> dict[str, tuple[str, ...]]:
+    return {row[0]: row[1:] for row in _reference("splits.txt")}
+
+
+MAX_ALIKE = 8
+
+
+def disguises(word: str, kinds: Collection[str]) -> Iterator[tuple[str, Evasion]]:
+    """Folded ways to write `word`, each with the kind of its disguise. Never the plain word itself."""
+    plain = fold_word(word)
+    han = [i for i, char in enumerate(plain) if is_han(char)]
+    readings, alike = _syllables()
+    seen = {plain}
+
+    def new(form: str, kind: Evasion) -> Iterator[tuple[str, Evasion]]:
+        folded = fold_word(form)
+        if folded not in seen and len(folded) > 1:
+            seen.add(folded)
+            yield folded, kind
+
+    if "homophones" in kinds and 2 <= len(plain) <= 6:
+        for i in han:
+            common = alike.get(plain[i], "")[:MAX_ALIKE] if len(plain) == 3 else ""
+            for other in _known_alike().get(plain[i], "") + common:
+                yield from new(plain[:i] + other + plain[i + 1 :], "homophones")
+    if "split" in kinds:
+        for i in han:
+            for parts in _splits().get(plain[i], ()):
+                yield from new(plain[:i] + parts + plain[i + 1 :], "split")
+        whole = [(_splits().get(char) or (char,))[0] for char in plain]
+        yield from new("".join(whole), "split")
+    if "masked" in kinds and len(plain) >= 3 and len(han) == len(plain):
+        for i in range(1, len(plain) - 1):
+            yield from new(plain[:i] + plain[i + 1 :], "masked")
+            yield from new(plain[:i] + "x" + plain[i + 1 :], "masked")
+    spelled = [readings.get(char, ("",))[0] if is_han(char) else char for char in plain]
+    if "pinyin" in kinds and len(han) >= 2:
+        if len(han) == len(plain) and all(spelled):
+            yield from new("".join(spelled), "pinyin")
+        for i in han:
+            for reading in readings.get(plain[i], ()):
+                yield from new(plain[:i] + reading + plain[i + 1 :], "pinyin")
+    if (
+        kinds
+        and ("initials" in kinds or "pinyin" in kinds)
+        and len(han) >= 3
+        and len(han) == len(plain)
+        and all(spelled)
+    ):
+        yield from new("".join(s[0] for s in spelled), "initials")
+    if "initials" in kinds and len(plain) >= 3 and len(han) == len(plain) and all(spelled):
+        for i in han:
+            yield from new(plain[:i] + spelled[i][0] + plain[i + 1 :], "initials")

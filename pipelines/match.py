@@ -1,0 +1,14 @@
+"""Step 2: every record is judged by the run's rules."""
+
+from __future__ import annotations
+
+from marketwatch.records import PageResult
+from pipelines import Pipeline
+
+
+class MatchPipeline(Pipeline):
+    async def process_item(self, item: PageResult) -> PageResult:
+        if item.records:
+            judge = self.corridor.runs[item.run].matcher.judge
+            item.findings = tuple(tuple(judge(record)) for record in item.records)
+        return item

@@ -1,0 +1,1 @@
+"""How a market is walked: target → requests → pages → records. Knows no SQL and no rules."""

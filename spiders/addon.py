@@ -1,0 +1,75 @@
+"""The one Scrapy add-on that brings marketwatch's parts and switches off what a regulator's crawler must not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scrapy.settings import BaseSettings
+
+from marketwatch.config import settings as own_settings
+
+MIDDLEWARES = {
+    "spiders.middleware.Guard": 40,
+    "spiders.middleware.AnswerFromArchive": 60,
+    "spiders.middleware.WireTap": 995,
+    # what we do not use costs time on every page
+    "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # Guard knows more than host names
+    "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
+    "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,
+    "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": None,  # a proxy would go round the fence
+}
+SPIDER_MIDDLEWARES = {
+    "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
+    "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
+    "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": None,  # every answer is judged
+}
+PIPELINES = {
+    "pipelines.archive.ArchivePipeline": 100,
+    "pipelines.match.MatchPipeline": 200,
+    "pipelines.capture.CapturePipeline": 300,
+    "pipelines.persist.PersistPipeline": 400,
+}
+
+
+class Marketwatch:
+    """Add-on: `ADDONS = {"spiders.addon.Marketwatch": 500}`."""
+
+    def update_settings(self, settings: BaseSettings) -> None:
+        own = own_settings()
+        for name, value in self.values(own.max_page_bytes, own.page_timeout, own.user_agent).items():
+            settings.set(name, value, priority="addon")
+        settings["DOWNLOADER_MIDDLEWARES"].update(MIDDLEWARES, priority="addon")
+        settings["SPIDER_MIDDLEWARES"].update(SPIDER_MIDDLEWARES, priority="addon")
+        settings["ITEM_PIPELINES"].update(PIPELINES, priority="addon")
+
+    @staticmethod
+    def values(max_bytes: int, timeout: float, user_agent: str) -> dict[str, Any]:
+        return {
+            # safe by default
+            "REMOTE_CONTROL_ENABLED": False,
+            "TELNETCONSOLE_ENABLED": False,
+            "DOWNLOAD_HANDLERS": {"file": None, "ftp": None, "s3": None, "data": None},
+            "DOWNLOAD_VERIFY_CERTIFICATES": True,
+            "DOWNLOAD_MAXSIZE": max_bytes,
+            "DOWNLOAD_WARNSIZE": 0,
+            "DOWNLOAD_TIMEOUT": timeout,
+            "COOKIES_ENABLED": False,
+            "TWISTED_DNS_RESOLVER": "spiders.middleware.FencedResolver",
+            # polite by default
+            "USER_AGENT": user_agent,
+            "ROBOTSTXT_OBEY": True,
+            "DOWNLOAD_DELAY": 1.0,
+            "CONCURRENT_REQUESTS": 32,
+            "CONCURRENT_REQUESTS_PER_DOMAIN": 2,
+            "RETRY_TIMES": 1,
+            "RETRY_HTTP_CODES": [500, 502, 504, 522, 524, 408],  # 429 and 503 pause the whole target
+            "REDIRECT_MAX_TIMES": 5,
+            "METAREFRESH_MAXDELAY": 10,
+            # our own accounts stand in their place
+            "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
+            "SCRAPER_SLOT_MAX_ACTIVE_SIZE": 32 * 1024 * 1024,
+            "LOGSTATS_INTERVAL": 0,
+            "STATS_DUMP": False,
+            "TWISTED_REACTOR": "twisted.internet.asyncioreactor.AsyncioSelectorReactor",
+            "ASYNCIO_EVENT_LOOP": "uvloop.Loop",
+        }

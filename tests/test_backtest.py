@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marketwatch import backtest
+from marketwatch.config import find_home
+from marketwatch.records import Record
+from marketwatch.rulebook import Rulebook
+
+
+@pytest.fixture(scope="module")
+def product() -> Rulebook:
+    return Rulebook.load(find_home() / "rules")
+
+
+def test_the_packs_are_sound(product: Rulebook) -> None:
+    assert product.faults == ()
+    assert [r for r in backtest.lint(product) if r.level == "error"] == []
+
+
+def test_every_example_holds(product: Rulebook) -> None:
+    assert backtest.run_examples(product) == []
+
+
+def test_all_topics_have_rules_and_enough_examples(product: Rulebook) -> None:
+    assert {rule.topic for rule in product.rules} == set(product.topics)
+    assert len(product.topics) == 86
+    assert sum(len(rule.flag) + len(rule.passes) for rule in product.rules) >= 1300
+
+
+def book(tmp_path: Path, pack: str, words: str = "电鱼机\n") -> Rulebook:
+    (tmp_path / "packs").mkdir(parents=True)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "packs" / "p.yaml").write_text(pack, "utf-8")
+    (tmp_path / "lists" / "w.txt").write_text(words, "utf-8")
+    loaded = Rulebook.load(tmp_path)
+    assert loaded.faults == ()
+    return loaded
+
+
+RULE = "- {{id: {id}, topic: hunting_gear, title: 题, when: {when}, examples: {{flag: [{flag}], pass: [保温杯, 水杯]}}}}\n"
+
+
+def rule(id: str = "r-1", when: str = "{word: 电鱼机}", flag: str = "电鱼机, 电 鱼 机") -> str:
+    return RULE.format(id=id, when=when, flag=flag)
+
+
+@pytest.mark.parametrize(
+    ("check", "pack", "words"),
+    [
+        ("missing-examples", rule(flag="电鱼机"), "电鱼机\n"),
+        ("duplicate-word", rule(when="{word: [电鱼机, 電鱼机]}"), "电鱼机\n"),
+        ("duplicate-in-list", rule(when="{list: w}"), "电鱼机\n电鱼机\n"),
+        ("single-character", rule(when="{list: w}"), "电鱼机\n弩\n"),
+        ("common-word", rule(when="{word: [没有]}"), "电鱼机\n"),
+        ("regex-without-literal", rule(when="{regex: '\\d+'}"), "电鱼机\n"),
+        ("unused-list", rule(), "电鱼机\n"),
+        ("unreachable", rule(when="{not: {word: 电鱼机}}"), "电鱼机\n"),
+        ("expired", rule().replace("when:", "valid: {to: 2020-01-01}, when:"), "电鱼机\n"),
+        ("word-never-hits", rule().replace("when:", "except: [{phrase: [电鱼机]}], when:"), "电鱼机\n"),
+    ],
+)
+def test_lint_finds(tmp_path: Path, check: str, pack: str, words: str) -> None:
+    assert check in {remark.check for remark in backtest.lint(book(tmp_path, pack, words))}
+
+
+def test_an_example_that_does_not_hold_is_told(tmp_path: Path) -> None:
+    failures = backtest.run_examples(book(tmp_path, rule(flag="电鱼机, 水杯")))
+    assert [(f.expected, f.example) for f in failures] == [("flag", "水杯")]
+
+
+def test_comparison_of_two_rulebooks(tmp_path: Path) -> None:
+    old = book(tmp_path / "a", rule())
+    new = book(tmp_path / "b", rule(when="{word: [电鱼机, 捕兽夹]}").replace("电 鱼 机", "捕兽夹"))
+    records = [Record(id="1", title="电鱼机"), Record(id="2", title="捕兽夹"), Record(id="3", title="水杯")]
+    (change,) = backtest.compare(old, new, records)
+    assert (change.new, change.lost, change.same) == (1, 0, 1)
+    assert change.new_samples[0].startswith("2 捕兽夹")
+
+
+def test_precision_with_its_interval() -> None:
+    low, high = backtest.wilson(9, 10)
+    assert low == pytest.approx(0.596, abs=0.001)
+    assert high == pytest.approx(0.982, abs=0.001)
+    assert backtest.wilson(0, 0) == (0.0, 1.0)
+    (found,) = backtest.precision([("r", True)] * 9 + [("r", False)])
+    assert (found.n, found.right, found.share) == (10, 9, 0.9)
+
+
+def test_a_trial_rule_earns_its_promotion(tmp_path: Path) -> None:
+    trial = book(tmp_path, rule().replace("when:", "status: trial, when:"))
+    assert backtest.precision([("r-1", True)] * 40, trial)[0].promote
+    assert not backtest.precision([("r-1", True)] * 5, trial)[0].promote
+
+
+def test_known_false_positives_are_accepted(tmp_path: Path) -> None:
+    loaded = book(tmp_path, rule())
+    (tmp_path / "known-false-positives.csv").write_text(
+        "rule,text,note,since\nr-1,电鱼机 模型,玩具,2026-11-24\n", "utf-8"
+    )
+    known = backtest.known_false_positives(tmp_path)
+    from marketwatch.matcher import Matcher
+
+    judged = [
+        (r, f)
+        for r in (Record(title="电鱼机 模型"), Record(title="电鱼机"))
+        for f in Matcher(loaded).judge(r)
+    ]
+    assert [r.title for r, _ in backtest.unexpected(judged, known)] == ["电鱼机"]
+
+
+def test_explain_lists_words_and_disguises(product: Rulebook) -> None:
+    told = backtest.explain(product, "fishing-electric")
+    assert told is not None
+    assert "电鱼机" in told.words
+    assert told.disguised > 100
+    assert backtest.explain(product, "no-such-rule") is None
+
+
+def test_suggestions_come_from_confirmed_leads() -> None:
+    leads = [("hunting_gear", "全新升压捕捞神器 直接翻肚"), ("hunting_gear", "锂电升压捕捞神器 包邮")]
+    found = backtest.suggest(leads, ["保温杯 包邮"] * 20)
+    assert any("捕捞" in s.word for s in found)
+    assert "特gong" in backtest.known_disguises("特供")["pinyin"]
+
+
+def test_bench_names_what_rules_cost(product: Rulebook) -> None:
+    costs = backtest.bench(product, [Record(title="电鱼机 出售")])
+    assert {"fishing-electric"} <= {c.rule for c in costs if c.found}

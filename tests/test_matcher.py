@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketwatch.config import find_home
+from marketwatch.matcher import Matcher, Tally, required_literals
+from marketwatch.records import Record, parse_record
+from marketwatch.rulebook import Rulebook
+
+HEAD = "- {{id: r-1, topic: t-1, title: 题, law: [{{name: 法}}], {body}}}\n"
+TABLES = {
+    "topics.yaml": "t-1: {title: 题, severity: mid, law: [{name: 法}]}\n",
+    "fields.yaml": "attributes: {ccc: '^3c'}\npermits: {food: 食品经营}\n",
+    "categories.yaml": "food: 食品\n",
+}
+
+
+def matcher(tmp_path: Path, body: str) -> Matcher:
+    (tmp_path / "packs").mkdir(exist_ok=True)
+    for name, text in TABLES.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    (tmp_path / "packs" / "p.yaml").write_text(HEAD.format(body=body), "utf-8")
+    book = Rulebook.load(tmp_path)
+    assert book.faults == (), [str(f) for f in book.faults]
+    return Matcher(book)
+
+
+def flags(tmp_path: Path, body: str, **fields: Any) -> bool:
+    return bool(matcher(tmp_path, body).judge(parse_record(fields)))
+
+
+@pytest.mark.parametrize(
+    ("body", "record", "fires"),
+    [
+        ("when: {empty: ccc}", {"attributes": {"3C证书编号": ""}}, True),
+        ("when: {empty: ccc}", {"attributes": {"3C证书编号": "无"}}, True),
+        ("when: {empty: ccc}", {"attributes": {"材质": ""}}, False),
+        ("when: {empty: ccc}", {}, False),
+        ("when: {empty: shop.licence_no}", {"shop": {"licence_no": None}}, True),
+        ("when: {empty: shop.licence_no}", {"shop": {"name": "x"}}, False),
+        ("when: {empty: shop.licence_no}", {}, False),
+        ("when: {empty: 'shop.permits[food]'}", {"shop": {"permits": []}}, True),
+        ("when: {empty: 'shop.permits[food]'}", {"shop": {"permits": [{"type": "食品经营许可证"}]}}, False),
+        ("when: {empty: 'shop.permits[food]'}", {"shop": {}}, False),
+        ("when: {empty: shop.permits.no}", {"shop": {"permits": [{"type": "x", "no": ""}]}}, True),
+        ("when: {empty: shop.permits.no}", {"shop": {"permits": [{"type": "x"}]}}, False),
+        ("when: {present: title}", {"title": "x"}, True),
+        ("when: {compare: {field: price, op: '<', number: 10}}", {"price": "9.9"}, True),
+        ("when: {compare: {field: price, op: '<', number: 10}}", {}, False),
+        (
+            "when: {compare: {field: list_price, op: '>', percent: 200, of: price}}",
+            {"price": 10, "list_price": 21},
+            True,
+        ),
+        ("when: {compare: {field: shop.dine_in, is: false}}", {"shop": {"dine_in": False}}, True),
+        ("when: {compare: {field: shop.dine_in, is: false}}", {"shop": {"dine_in": None}}, False),
+        ("when: {compare: {regex: '奖金(\\d+万?)元', op: '>', number: 50000}}", {"title": "奖金8万元"}, True),
+        (
+            "when: {compare: {regex: '奖金(\\d+万?)元', op: '>', number: 50000}}",
+            {"title": "奖金800元"},
+            False,
+        ),
+        (
+            "when: {compare: {field: list_price, op: '>', percent: 100, of: price_history.max, days: 90}}",
+            {"list_price": 99, "crawl_date": "2026-11-20", "price_history": [["2026-11-01", 50]]},
+            True,
+        ),
+        (
+            "when: {compare: {field: list_price, op: '>', percent: 100, of: price_history.max, days: 90}}",
+            {"list_price": 99, "crawl_date": "2026-11-20", "price_history": [["2025-11-01", 50]]},
+            False,
+        ),
+        (
+            "when: {date: {field: shop.permits.valid_to, before: crawl_date}}",
+            {"crawl_date": "2026-11-20", "shop": {"permits": [{"valid_to": "2026-11-19"}]}},
+            True,
+        ),
+        (
+            "when: {date: {field: shop.permits.valid_to, before: crawl_date}}",
+            {"crawl_date": "2026-11-20", "shop": {"permits": [{"valid_to": "长期"}]}},
+            False,
+        ),
+        (
+            "when: {differs: {addresses: [shop.address, shop.permits.address]}}",
+            {
+                "shop": {
+                    "address": "三明市列东街10号二楼",
+                    "permits": [{"address": "福建省三明市列东街10号2F"}],
+                }
+            },
+            False,
+        ),
+        (
+            "when: {differs: {addresses: [shop.address, shop.permits.address]}}",
+            {"shop": {"address": "三明市列东街10号", "permits": [{"address": "三明市列东街12号"}]}},
+            True,
+        ),
+        ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机"}, True),
+        ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机 玩具"}, False),
+        ("when: {word: 电鱼, in: title}", {"title": "x", "description": "电鱼"}, False),
+        ("when: {near: {within: 3, all: [{word: 野生}, {word: [鱼]}]}}", {"title": "野生大鱼"}, True),
+        (
+            "when: {near: {within: 3, all: [{word: 野生}, {word: [鱼]}]}}",
+            {"title": "野生的山里挖的草药和鱼"},
+            False,
+        ),
+        (
+            "when: {near: {within: 3, all: [{word: 野生}, {word: [鱼]}]}}",
+            {"title": "野生", "description": "鱼"},
+            False,
+        ),
+        ("when: {regex: '一单\\d+元'}", {"title": "一单５元"}, True),
+        (
+            "valid: {from: 2026-06-01}, when: {word: 电鱼}",
+            {"title": "电鱼", "crawl_date": "2026-05-31"},
+            False,
+        ),
+        ("scope: {page_types: [shop]}, when: {word: 电鱼}", {"title": "电鱼", "page_type": "product"}, False),
+        ("scope: {categories: [food]}, when: {word: 电鱼}", {"title": "电鱼", "category": "五金"}, False),
+        ("scope: {categories: [food]}, when: {word: 电鱼}", {"title": "电鱼", "category": "食品/鱼"}, True),
+        ("scope: {categories: [food]}, when: {empty: ccc}", {"attributes": {"3C": ""}}, False),
+    ],
+)
+def test_conditions(tmp_path: Path, body: str, record: dict[str, Any], fires: bool) -> None:
+    assert flags(tmp_path, body, **record) is fires
+
+
+@pytest.mark.parametrize(
+    ("body", "title", "fires"),
+    [
+        ("when: {word: 黄片}, except: [{phrase: [三黄片]}]", "三黄片 中药", False),
+        ("when: {word: 黄片}, except: [{phrase: [三黄片]}]", "黄片 网盘", True),
+        ("when: {word: 第一}, except: [{phrase: [第一步], unless: {word: [全网]}}]", "第一步 打开", False),
+        ("when: {word: 第一}, except: [{phrase: [第一步], unless: {word: [全网]}}]", "全网第一步", True),
+        ("when: {word: 特供}, except: [{before: {word: [严禁], within: 6}}]", "严禁销售特供", False),
+        ("when: {word: 特供}, except: [{before: {word: [严禁], within: 6}}]", "严禁吸烟。特供", True),
+        ("when: {word: 特供}, except: [{after: {word: [除外], within: 4}}]", "特供酒除外", False),
+        ("when: {word: 特供}, except: [{anywhere: [玩具]}]", "特供 小汽车 玩具", False),
+        ("boundary: true, when: {word: 最后}", "最后三天", True),
+        ("boundary: true, when: {word: 人大}", "人大代表", False),
+    ],
+)
+def test_exceptions(tmp_path: Path, body: str, title: str, fires: bool) -> None:
+    assert flags(tmp_path, body, title=title) is fires
+
+
+@pytest.mark.parametrize(
+    ("title", "fires"),
+    [
+        ("微★信", True),
+        ("微 信", True),
+        ("微\u200d信", True),
+        ("略微 信任", False),
+        ("微，信", False),
+        ("微微信信", True),
+        ("微      信", False),
+    ],
+)
+def test_gaps_within_a_word(tmp_path: Path, title: str, fires: bool) -> None:
+    assert flags(tmp_path, "when: {word: 微信}", title=title) is fires
+
+
+def test_latin_words_stand_alone(tmp_path: Path) -> None:
+    assert flags(tmp_path, "when: {word: goip}", title="GOIP 网关")
+    assert not flags(tmp_path, "when: {word: goip}", title="xgoipy")
+    assert not flags(tmp_path, "when: {word: 第1}", title="第12代")
+
+
+def test_a_homophone_is_no_word_of_its_own(tmp_path: Path) -> None:
+    body = "evasion: [homophones], when: {word: 微信}"
+    assert flags(tmp_path, body, title="加薇信")
+    assert not flags(tmp_path, body, title="树立威信")
+
+
+def test_a_finding_tells_rule_place_and_disguise(tmp_path: Path) -> None:
+    book = matcher(tmp_path, "when: {word: 微信}")
+    record = Record(title="好物", attributes={"联系": "请加微★信下单"})
+    (finding,) = book.judge(record)
+    assert (finding.rule, finding.topic, finding.pack, finding.field) == (
+        "r-1",
+        "t-1",
+        "p",
+        "attributes.联系",
+    )
+    assert (finding.start, finding.end, finding.text) == (2, 5, "微★信")
+    assert finding.evasion == ("separators",)
+    assert finding.law[0].name == "法"
+    assert finding.tier == "lead"
+    assert finding.to_json()["pack_version"] == book.book.version
+
+
+def test_weak_grounds_ask_for_review(tmp_path: Path) -> None:
+    assert (
+        matcher(tmp_path, "confidence: 0.5, when: {word: 微信}").judge(Record(title="微信"))[0].tier
+        == "review"
+    )
+    assert (
+        matcher(tmp_path, "status: trial, when: {word: 微信}").judge(Record(title="微信"))[0].tier == "review"
+    )
+    assert matcher(tmp_path, "when: {word: 微信}").judge(Record(comments=("微信",)))[0].tier == "review"
+    unsure = matcher(tmp_path, "scope: {categories: [food]}, when: {word: 微信}")
+    assert unsure.judge(Record(title="微信"))[0].tier == "review"
+    assert not matcher(tmp_path, "status: draft, when: {word: 微信}").judge(Record(title="微信"))
+
+
+def test_counting_across_records(tmp_path: Path) -> None:
+    m = matcher(tmp_path, "when: {count: {by: shop.permits.no, distinct: shop.address, at_least: 2}}")
+    shops = [
+        {"shop": {"address": address, "permits": [{"no": number}]}}
+        for address, number in (
+            ("甲路1号", "JY1"),
+            ("甲路1号 ", "JY1"),
+            ("乙路2号", "jy 1"),
+            ("丙路3号", "JY2"),
+        )
+    ]
+    tally = Tally()
+    counted = [m.counted(parse_record(shop)) for shop in shops]
+    for item in counted:
+        tally.add(item)
+    reached = [any(tally.reached(c.rule, c.key, c.at_least) for c in item) for item in counted]
+    assert reached == [True, True, True, False]
+    assert not m.judge(parse_record(shops[0]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "literals"),
+    [
+        ("一单\\d+元", {"1单"}),
+        ("(刷单|补单)\\d", {"刷单", "补单"}),
+        ("\\d+", set()),
+        ("(加|\\+)v", {"v"}),
+        ("a?b*", set()),
+    ],
+)
+def test_required_literals_stand_in_every_match(pattern: str, literals: set[str]) -> None:
+    assert set(required_literals(pattern)) == literals
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "特" * 10_000_000,
+        "特供" * 200_000,
+        "特" + "★" * 100_000 + "供",
+        "。" * 100_000,
+        "".join(chr(c) for c in range(0x20, 0x110000) if not 0xD800 <= c < 0xE000),
+        "\ud800特供",
+    ],
+    ids=["one-character", "one-word", "separators", "ends", "every-code-point", "surrogate"],
+)
+def test_hostile_text_takes_bounded_time(text: str, product: Matcher) -> None:
+    begun = time.process_time()
+    product.judge(Record(title=text))
+    assert time.process_time() - begun < 12
+
+
+@pytest.fixture(scope="module")
+def product() -> Matcher:
+    return Matcher(Rulebook.load(find_home() / "rules"))
+
+
+def test_the_same_record_gives_the_same_findings(product: Matcher) -> None:
+    record = Record(title="军区特供 白酒 全网最低", crawl_date=date(2026, 11, 20))
+    assert product.judge(record) == product.judge(record)
+    assert {"special_supply", "absolute_terms"} <= {f.topic for f in product.judge(record)}
+
+
+def test_a_page_that_tells_nothing_is_accused_of_nothing(product: Matcher) -> None:
+    for page in ("product", "dish", "shop", "live_room", "home", "article"):
+        for platform in ("ecommerce", "food_delivery", "livestream", "c2c", "website"):
+            record = parse_record(
+                {"title": "保温杯", "page_type": page, "platform_type": platform, "shop": {"name": "铺"}}
+            )
+            assert product.judge(record) == []

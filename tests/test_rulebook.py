@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from marketwatch.backtest import example_record
+from marketwatch.config import find_home
+from marketwatch.matcher import Matcher
+from marketwatch.rulebook import LiveRulebook, Rulebook, pack_schema
+
+GOOD = """- id: special-1
+  topic: special_supply
+  title: 特供
+  status: stable
+  severity: high
+  law: [{name: 中华人民共和国广告法, article: 第九条第（二）项}]
+  valid: {from: 2015-09-01}
+  scope: {page_types: [product, live_room], categories: [酒类, 茶, 烟具], fields: [title, description, attributes]}
+  when:
+    near: {within: 12, all: [{word: [特供, 专供, 内供]}, {list: organs}]}
+  except:
+    - phrase: [特供应, 专供机]
+    - before: {list: negations, within: 6}
+  evasion: [separators, variants, pinyin, split]
+  examples:
+    flag: ["人民大会堂特 供酒", "rmdht特gong"]
+    pass: ["宠物专供罐头", "严禁销售特供酒"]
+"""
+
+
+def rules(tmp_path: Path, pack: str = GOOD, **files: str) -> Path:
+    (tmp_path / "packs").mkdir(exist_ok=True)
+    (tmp_path / "lists").mkdir(exist_ok=True)
+    (tmp_path / "packs" / "p.yaml").write_text(pack, "utf-8")
+    (tmp_path / "lists" / "organs.txt").write_text("人民大会堂 @venue\n国宴 # 宴会\n", "utf-8")
+    (tmp_path / "lists" / "negations.txt").write_text("严禁\n", "utf-8")
+    for name, text in files.items():
+        path = tmp_path / name.replace("__", "/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    return tmp_path
+
+
+def test_a_rule_of_the_published_form_loads_and_its_examples_hold(tmp_path: Path) -> None:
+    book = Rulebook.load(rules(tmp_path))
+    assert book.faults == ()
+    (rule,) = book.rules
+    matcher = Matcher(book)
+    for example in rule.flag:
+        assert matcher.judge(example_record(rule, example)), example.text
+    for example in rule.passes:
+        assert not matcher.judge(example_record(rule, example)), example.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("status: stable", "status: stabel", 4, "stable"),
+        ("  when:", "  whn:", 9, "when"),
+        ("list: organs", "list: organ", 10, "organs"),
+        ("page_types: [product", "page_types: [produkt", 8, "product"),
+        ("topic: special_supply", "topic: special_suply", 2, "special_supply"),
+        ("word: [特供", "regex: ['(a'], word: [特供", 10, "正则"),
+        ("within: 12", "within: many", 10, "整数"),
+        ("[特供, 专供, 内供]", "[特供, '']", 10, "空的词语"),
+    ],
+)
+def test_a_fault_names_file_line_column_and_what_to_do(
+    tmp_path: Path, old: str, new: str, line: int, words: str
+) -> None:
+    book = Rulebook.load(rules(tmp_path, GOOD.replace(old, new, 1)))
+    assert book.rules == ()
+    assert any(fault.place and fault.place.line == line and fault.place.column for fault in book.faults)
+    assert any(words in str(fault) for fault in book.faults)
+
+
+def test_all_faults_are_told_and_sound_rules_stand(tmp_path: Path) -> None:
+    broken = (
+        GOOD.replace("special-1", "special-2")
+        .replace("severity: high", "severity: huge")
+        .replace("9", "九", 0)
+    )
+    more = GOOD.replace("special-1", "special-3").replace("status: stable", "status: new")
+    book = Rulebook.load(rules(tmp_path, GOOD + broken + more))
+    assert [rule.id for rule in book.rules] == ["special-1"]
+    assert len(book.faults) == 2
+
+
+def test_an_id_given_twice_is_a_fault(tmp_path: Path) -> None:
+    book = Rulebook.load(rules(tmp_path, GOOD + GOOD))
+    assert len(book.rules) == 1
+    assert "重复" in str(book.faults[0])
+
+
+@pytest.mark.parametrize("pattern", ["(?=x)y", "(a)\\1", "x{1,100000}", "["])
+def test_a_regex_that_does_not_run_in_linear_time_is_a_fault(tmp_path: Path, pattern: str) -> None:
+    pack = GOOD.replace("word: [特供, 专供, 内供]", f"regex: '{pattern}'")
+    assert "正则" in str(Rulebook.load(rules(tmp_path, pack)).faults[0])
+
+
+def test_aliases_are_refused_and_nested_ones_take_no_time(tmp_path: Path) -> None:
+    bomb = "a: &a [x]\n" + "".join(f"b{i}: &b{i} [*a, *a]\n" for i in range(50))
+    begun = time.process_time()
+    assert Rulebook.load(rules(tmp_path, bomb)).faults
+    assert time.process_time() - begun < 2
+
+
+def test_the_version_follows_the_content(tmp_path: Path) -> None:
+    first = Rulebook.load(rules(tmp_path)).version
+    assert Rulebook.load(tmp_path).version == first
+    (tmp_path / "lists" / "organs.txt").write_text("中南海\n", "utf-8")
+    assert Rulebook.load(tmp_path).version != first
+
+
+def test_lists_have_comments_and_tags(tmp_path: Path) -> None:
+    words = Rulebook.load(rules(tmp_path)).lists["organs"]
+    assert words.words == ("人民大会堂", "国宴")
+    assert words.tagged("venue") == ("人民大会堂",)
+
+
+def test_a_site_tunes_rules_beside_the_packs(tmp_path: Path) -> None:
+    local = "- rule: special-1\n  severity: low\n  except: [{phrase: [人民大会堂特供酒样]}]\n"
+    book = Rulebook.load(rules(tmp_path, GOOD, local__site=""))
+    (tmp_path / "local").mkdir(exist_ok=True)
+    (tmp_path / "local" / "site.yaml").write_text(local, "utf-8")
+    book = Rulebook.load(tmp_path)
+    assert book.faults == ()
+    assert book.rules[0].severity == "low"
+    (tmp_path / "local" / "site.yaml").write_text("- {rule: special-1, enabled: false}\n", "utf-8")
+    assert Rulebook.load(tmp_path).rules == ()
+    (tmp_path / "local" / "site.yaml").write_text("- {rule: special-9, enabled: false}\n", "utf-8")
+    assert "special-1" in str(Rulebook.load(tmp_path).faults[0])
+
+
+def test_a_broken_change_leaves_the_last_good_rulebook_in_force(tmp_path: Path) -> None:
+    live = LiveRulebook(rules(tmp_path))
+    good = live.current()
+    pack = tmp_path / "packs" / "p.yaml"
+    pack.write_text(GOOD.replace("when:", "whn:"), "utf-8")
+    assert live.current() is good
+    assert live.faults
+    pack.write_text(GOOD.replace("special-1", "special-7"), "utf-8")
+    os.utime(pack, ns=(1, 1))
+    assert [rule.id for rule in live.current().rules] == ["special-7"]
+    assert live.faults == ()
+
+
+def test_the_schema_knows_every_key_of_the_packs() -> None:
+    book = Rulebook.load(find_home() / "rules")
+    schema = pack_schema(book)
+    assert set(schema["$defs"]["rule"]["properties"]) >= {
+        "id",
+        "topic",
+        "when",
+        "except",
+        "evasion",
+        "examples",
+    }
+    assert len(schema["$defs"]["rule"]["properties"]["topic"]["enum"]) == 86
