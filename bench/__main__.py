@@ -8,7 +8,9 @@ import bench
 
 
 def main() -> None:
-    known = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
+    known = sorted(
+        module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_")
+    )
     wanted = sys.argv[1:] or known
     if unknown := set(wanted) - set(known):
         sys.exit(f"no such bench: {', '.join(unknown)}; there are {', '.join(known)}")

@@ -23,7 +23,7 @@ import yaml
 
 from marketwatch.demo.plain import PlainMarket, pack
 
-TARGETS, PAGES, ROUNDS = 50, 40, 3
+TARGETS, PAGES, ROUNDS = 200, 40, 3
 LONG_TARGETS, LONG_PAGES = 500, 100
 
 
@@ -36,7 +36,9 @@ def main() -> None:
                     found = _child(name, Path(folder) / f"{name}{number}", market.origins, TARGETS, PAGES)
                     best[name] = max(best.get(name, 0.0), found["pages"] / found["cpu"])
         for name, rate in best.items():
-            print(f"{name:10} {rate:7.0f} pages per CPU second   {rate / best['bare']:.2f} of bare", flush=True)
+            print(
+                f"{name:10} {rate:7.0f} pages per CPU second   {rate / best['bare']:.2f} of bare", flush=True
+            )
         with PlainMarket(targets=LONG_TARGETS, pages=LONG_PAGES, page_bytes=2_000) as market:
             found = _child("corridor", Path(folder) / "long", market.origins, LONG_TARGETS, LONG_PAGES)
         print(f"long crawl {found['pages']} pages, peak memory {found['rss'] / 1e6:.0f} MB")
@@ -45,7 +47,9 @@ def main() -> None:
 def _child(name: str, folder: Path, origins: list[str], targets: int, pages: int) -> dict[str, float]:
     folder.mkdir(parents=True)
     task = {"name": name, "folder": str(folder), "origins": origins, "targets": targets, "pages": pages}
-    done = subprocess.run([sys.executable, "-m", "bench.corridor", json.dumps(task)], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.corridor", json.dumps(task)], stdout=subprocess.PIPE, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 

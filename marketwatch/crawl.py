@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import logging
 import os
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -328,7 +330,7 @@ class CrawlProcess:
         self._drained.set()
 
     async def _note(self, target: Target, status: str, **facts: Any) -> None:
-        await asyncio.to_thread(patiently, self.store.set_target, target.id, status, **facts)
+        await asyncio.to_thread(patiently, partial(self.store.set_target, target.id, status, **facts))
 
     async def _walk(self, target: Target, pauses: int) -> TargetEnd:
         async with self._loading:
@@ -362,6 +364,10 @@ class CrawlProcess:
                 fence=Fence(frozenset(campaign.allow)),
             )
             self._fence.allow(campaign.allow)
+            # Rules and packs live as long as we do: the collector need not walk them again and again.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 20)
         return self._contexts[run]
 
     # --- spiders

@@ -773,7 +773,7 @@ class _Doc:
             chosen = [anchor]
             for others in rest:
                 for other in others:
-                    if _distance(anchor, other) <= condition.within and not self._void(other, compiled):
+                    if self._distance(anchor, other) <= condition.within and not self._void(other, compiled):
                         chosen.append(other)
                         break
                 else:
@@ -783,6 +783,13 @@ class _Doc:
             if all(self._in_fields(hit, condition.fields, compiled) for hit in chosen):
                 return chosen
         return []
+
+    def _distance(self, one: Hit, other: Hit) -> int:
+        """Folded characters between two hits; far apart where they stand in different fields, but a description goes
+        on where its title ends."""
+        if one.field != other.field and not (one.field + other.field == 1 and self.names[:2] == _FLOWING):
+            return 1 << 30
+        return max(0, other.fstart - one.fend, one.fstart - other.fend)
 
     def _found(self, regex: _Expression) -> list[Hit]:
         text = self.folded.text
@@ -1032,6 +1039,7 @@ def _texts(record: Record) -> Iterator[tuple[str, str]]:
         yield f"comments.{i}", text
 
 
+_FLOWING = ["title", "description"]
 _INVISIBLE = re.compile("[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")  # fmt: skip
 _AMBIGUOUS = frozenset(" \t\u00a0\u3000/|\\-—–+&·.()（）[]【】「」『』《》<>\"“”'‘’:：")
 
@@ -1086,13 +1094,6 @@ def _cut_at(text: str, position: int) -> bool:
 @lru_cache(maxsize=512)
 def _alternation(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(fold_word(word)) for word in words if fold_word(word)) or r"(?!)")
-
-
-def _distance(one: Hit, other: Hit) -> int:
-    """Folded characters between two hits; far apart where they stand in different fields."""
-    if one.field != other.field:
-        return 1 << 30
-    return max(0, other.fstart - one.fend, one.fstart - other.fend)
 
 
 def _show(value: Any) -> str:

@@ -242,7 +242,8 @@ MAX_ALIKE = 8
 def disguises(word: str, kinds: Collection[str]) -> Iterator[tuple[str, Evasion]]:
     """Folded ways to write `word`, each with the kind of its disguise. Never the plain word itself."""
     plain = fold_word(word)
-    han = [i for i, char in enumerate(plain) if is_han(char)]
+    sound = word if len(word) == len(plain) else plain  # a numeral is read as it was written
+    han = [i for i, char in enumerate(sound) if is_han(char)]
     readings, alike = _syllables()
     seen = {plain}
 
@@ -254,8 +255,8 @@ def disguises(word: str, kinds: Collection[str]) -> Iterator[tuple[str, Evasion]
 
     if "homophones" in kinds and 2 <= len(plain) <= 6:
         for i in han:
-            common = alike.get(plain[i], "")[:MAX_ALIKE] if len(plain) == 3 else ""
-            for other in _known_alike().get(plain[i], "") + common:
+            common = alike.get(sound[i], "")[:MAX_ALIKE] if len(plain) == 3 else ""
+            for other in _known_alike().get(sound[i], "") + common:
                 yield from new(plain[:i] + other + plain[i + 1 :], "homophones")
     if "split" in kinds:
         for i in han:
@@ -267,21 +268,17 @@ def disguises(word: str, kinds: Collection[str]) -> Iterator[tuple[str, Evasion]
         for i in range(1, len(plain) - 1):
             yield from new(plain[:i] + plain[i + 1 :], "masked")
             yield from new(plain[:i] + "x" + plain[i + 1 :], "masked")
-    spelled = [readings.get(char, ("",))[0] if is_han(char) else char for char in plain]
+    spelled = [readings.get(char, ("",))[0] if is_han(char) else char for char in sound]
     if "pinyin" in kinds and len(han) >= 2:
         if len(han) == len(plain) and all(spelled):
             yield from new("".join(spelled), "pinyin")
         for i in han:
-            for reading in readings.get(plain[i], ()):
+            for reading in readings.get(sound[i], ()):
                 yield from new(plain[:i] + reading + plain[i + 1 :], "pinyin")
-    if (
-        kinds
-        and ("initials" in kinds or "pinyin" in kinds)
-        and len(han) >= 3
-        and len(han) == len(plain)
-        and all(spelled)
-    ):
-        yield from new("".join(s[0] for s in spelled), "initials")
+    # model numbers are full of short letter runs, so only rules that ask for initials get those of short words
+    shortest = 3 if "initials" in kinds else 5 if "pinyin" in kinds else len(plain) + 1
+    if len(han) == len(plain) >= shortest and all(spelled):
+        yield from new("".join(s[0] for s in spelled), "initials" if "initials" in kinds else "pinyin")
     if "initials" in kinds and len(plain) >= 3 and len(han) == len(plain) and all(spelled):
         for i in han:
             yield from new(plain[:i] + spelled[i][0] + plain[i + 1 :], "initials")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,14 +24,18 @@ class PersistPipeline(Pipeline):
         return item
 
 
-class Keeper:
-    """Group commit: what gathers within `window` seconds is synced to the archive, then saved as one transaction.
+TICK = 0.04  # seconds
 
-    A database that is away for less than `patience` seconds only costs time.
+
+class Keeper:
+    """Group commit: what gathers is synced to the archive, then saved as one transaction.
+
+    It waits while more is coming, for `window` seconds or `most` pages at the longest. A database that is away for
+    less than `patience` seconds only costs time.
     """
 
     def __init__(
-        self, archive: Archive, store: Store, *, window: float = 0.1, most: int = 200, patience: float = 30.0
+        self, archive: Archive, store: Store, *, window: float = 0.25, most: int = 200, patience: float = 30.0
     ) -> None:
         self._archive = archive
         self._store = store
@@ -49,8 +54,8 @@ class Keeper:
         await kept
 
     async def _drain(self) -> None:
-        await asyncio.sleep(self._window)
         while self._waiting:
+            await self._gather()
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             try:
                 await asyncio.to_thread(self._save, [result for result, _ in batch])
@@ -63,6 +68,12 @@ class Keeper:
                     if not kept.done():
                         kept.set_result(None)
         self._task = None
+
+    async def _gather(self) -> None:
+        end, before = time.monotonic() + self._window, 0
+        while before < len(self._waiting) < self._most and time.monotonic() < end:
+            before = len(self._waiting)
+            await asyncio.sleep(TICK)
 
     def _save(self, batch: Sequence[PageResult]) -> None:
         self._archive.sync()

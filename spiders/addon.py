@@ -22,6 +22,13 @@ SPIDER_MIDDLEWARES = {
     "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
     "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
     "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": None,  # every answer is judged
+    "scrapy.spidermiddlewares.start.StartSpiderMiddleware": None,
+    "scrapy.spidermiddlewares.urllength.UrlLengthMiddleware": None,
+    "scrapy.spidermiddlewares.metacopy.MetaCopyDetectionMiddleware": None,
+}
+EXTENSIONS = {
+    "scrapy.extensions.corestats.CoreStats": None,  # we keep our own accounts
+    "scrapy.extensions.logstats.LogStats": None,
 }
 PIPELINES = {
     "pipelines.archive.ArchivePipeline": 100,
@@ -40,6 +47,7 @@ class Marketwatch:
             settings.set(name, value, priority="addon")
         settings["DOWNLOADER_MIDDLEWARES"].update(MIDDLEWARES, priority="addon")
         settings["SPIDER_MIDDLEWARES"].update(SPIDER_MIDDLEWARES, priority="addon")
+        settings["EXTENSIONS"].update(EXTENSIONS, priority="addon")
         settings["ITEM_PIPELINES"].update(PIPELINES, priority="addon")
 
     @staticmethod
@@ -66,10 +74,12 @@ class Marketwatch:
             "REDIRECT_MAX_TIMES": 5,
             "METAREFRESH_MAXDELAY": 10,
             # our own accounts stand in their place
+            "CONCURRENT_ITEMS": 1,  # a page is one item; Scrapy starts so many tasks for every page
             "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
             "SCRAPER_SLOT_MAX_ACTIVE_SIZE": 32 * 1024 * 1024,
-            "LOGSTATS_INTERVAL": 0,
+            "STATS_CLASS": "scrapy.statscollectors.DummyStatsCollector",
             "STATS_DUMP": False,
+            "DOWNLOADER_STATS": False,
             "TWISTED_REACTOR": "twisted.internet.asyncioreactor.AsyncioSelectorReactor",
             "ASYNCIO_EVENT_LOOP": "uvloop.Loop",
         }

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -33,7 +33,7 @@ from marketwatch.config import settings as own_settings
 from marketwatch.errors import MarketwatchError
 from marketwatch.fence import Fence
 from marketwatch.reading import Link, Platform, Reader, Reading
-from marketwatch.records import Outcome, Page, PageResult, PlatformType, Record, Stored, utcnow
+from marketwatch.records import Exchange, Outcome, Page, PageResult, PlatformType, Record, Stored, utcnow
 from marketwatch.work import Dead, Requeue
 
 log = logging.getLogger(__name__)
@@ -328,7 +328,7 @@ class MarketSpider(scrapy.Spider):
             with_carry(record, link.carry) if link.carry else record for record in reading.records
         )
         links = self.follow(walk, reading, link)
-        if isinstance(links, AsyncIterator):
+        if isinstance(links, AsyncGenerator):
             async for onward in links:
                 for request in self._requests(walk, [onward]):
                     yield request
@@ -446,21 +446,13 @@ class MarketSpider(scrapy.Spider):
 
 
 def _page(response: Response) -> Page:
-    stored_page = response.meta.get("stored_page")
-    if stored_page is not None:
-        return cast(Page, stored_page)
-    headers = tuple(
-        (key.decode("latin-1"), value.decode("latin-1"))
-        for key, values in response.headers.items()
-        for value in values
-    )
+    """The page as the reader takes it: from the archive, or from the exchange the tap has just kept."""
+    stored: Page | None = response.meta.get("stored_page")
+    if stored is not None:
+        return stored
+    tapped: Exchange = response.meta["exchanges"][-1]
     return Page(
-        response.url,
-        response.body,
-        response.status,
-        headers,
-        utcnow(),
-        rendered="playwright" in response.flags,
+        response.url, response.body, response.status, tapped.headers, tapped.fetched_at, rendered=tapped.rendered
     )
 
 

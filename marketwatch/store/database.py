@@ -160,12 +160,12 @@ class Database:
                 _migrate_queue(connection)
 
 
-def patiently(call: Callable[..., T], *args: Any, patience: float = 30.0, **kwargs: Any) -> T:
+def patiently(call: Callable[..., T], *args: Any, patience: float = 30.0) -> T:
     """`call(*args)`, again while the database is away, for up to `patience` seconds. Blocks: call it in a thread."""
     end, wait = time.monotonic() + patience, 0.2
     while True:
         try:
-            return call(*args, **kwargs)
+            return call(*args)
         except DatabaseDown as exc:
             if time.monotonic() + wait > end:
                 raise

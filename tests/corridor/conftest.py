@@ -27,7 +27,9 @@ class Home:
         (folder / "rules" / "packs").mkdir(parents=True)
         for part in (*(CHECKOUT / "rules").glob("*.yaml"), CHECKOUT / "rules" / "lists"):
             (folder / "rules" / part.name).symlink_to(part)
-        (folder / "rules" / "packs" / "wildlife.yaml").symlink_to(CHECKOUT / "rules" / "packs" / "wildlife.yaml")
+        (folder / "rules" / "packs" / "wildlife.yaml").symlink_to(
+            CHECKOUT / "rules" / "packs" / "wildlife.yaml"
+        )
         (folder / "data").mkdir()
         (folder / "data" / "reference").symlink_to(CHECKOUT / "data" / "reference")
         (folder / "scrapy.cfg").touch()
