@@ -126,7 +126,9 @@ def main() -> None:
     quiet = [r for r in records if not matcher.judge(r)]
     lines = [json.dumps({"id": str(i), "title": r.title, "description": (r.description or "")[:120]}, ensure_ascii=False)
              .encode() for i, r in enumerate(quiet)]  # fmt: skip
-    took = best(lambda: sum(1 for _ in scan(lines, book)))
+    took = best(lambda: sum(1 for _ in scan(lines, book))) - best(
+        lambda: sum(1 for _ in scan(lines[:1], book))
+    )
     print(
         f"scan, JSON in and out, records of 150 characters without hits: {len(lines) / took:,.0f} a CPU second"
     )

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     user_agent: str = "marketwatch/0.1 (+market regulator monitoring; contact in campaign)"
     heartbeat: float = 10.0  # of a worker, into the database
     dead_after: float = 60.0  # a worker without heartbeat for so long is dead; its targets go to others
+    database_patience: float = 30.0  # a database away for less only costs time
     segment_bytes: int = 256 * 1024 * 1024
     segment_age: float = 3600.0
     max_page_bytes: int = 16 * 1024 * 1024

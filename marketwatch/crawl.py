@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.settings import Settings as ScrapySettings
@@ -48,6 +48,8 @@ from spiders.middleware import FencedResolver
 from spiders.website import WebsiteSpider
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SPIDERS: tuple[type[MarketSpider], ...] = (
     EcommerceSpider,
@@ -234,7 +236,13 @@ class CrawlProcess:
         alive = self.settings.var_dir / "workers" / hashlib.sha256(self.store.dsn.encode()).hexdigest()[:8]
         self._fence = Fence(frozenset())
         async with FenceProxy(self._fence) as proxy, Browser(self.settings, proxy.url) as browser:
-            self._corridor = Corridor(folder, archive, Keeper(archive, self.store), self._contexts, browser)
+            self._corridor = Corridor(
+                folder,
+                archive,
+                Keeper(archive, self.store, patience=self.settings.database_patience),
+                self._contexts,
+                browser,
+            )
             self._runner = AsyncCrawlerRunner(self._scrapy_settings(browser))
             try:
                 work = Work(
@@ -259,14 +267,18 @@ class CrawlProcess:
                 await asyncio.to_thread(archive.close)
 
     async def _enqueue(self, work: Work, run: str) -> None:
-        rows = await asyncio.to_thread(patiently, self.store.open_targets, run)
-        started = await asyncio.to_thread(patiently, self.store.run, run)
+        rows = await self._in_thread(self.store.open_targets, run)
+        started = await self._in_thread(self.store.run, run)
         await work.enqueue(run, [(row.id, row.lane) for row in rows], started.started.timestamp())
+
+    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        """A call to the store, which blocks, and waits for a database that is away."""
+        return await asyncio.to_thread(patiently, call, *args, patience=self.settings.database_patience)
 
     async def _until_drained(self) -> None:
         assert self.run is not None
         try:
-            while await asyncio.to_thread(patiently, self.store.open_count, self.run):
+            while await self._in_thread(self.store.open_count, self.run):
                 self._drained.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._drained.wait(), 2.0)  # other workers end targets too
@@ -279,6 +291,10 @@ class CrawlProcess:
             os._exit(130)
         self._interrupted = True
         log.warning("正在停止：交还未完成的目标（再按一次 Ctrl-C 立即退出）")
+        self._halt()
+
+    def _halt(self) -> None:
+        """Hand every target back, and take no more."""
         for bridge in self._bridges.values():
             bridge.close()
         self._stop.set()
@@ -287,11 +303,11 @@ class CrawlProcess:
 
     async def _take(self, ticket: Ticket) -> None:
         """The body of a job: returns when the target has ended and everything of it is stored."""
-        row = await asyncio.to_thread(patiently, self.store.target, ticket.target)
+        row = await self._in_thread(self.store.target, ticket.target)
         if row is None or row.ended is not None:
             return
         target = Target.model_validate(row.spec)
-        stored = await asyncio.to_thread(patiently, self._pages.refresh, target)
+        stored = await self._in_thread(self._pages.refresh, target)
         got_on = stored > row.counters.get("stored", -1)  # with new pages since, no try was in vain
         tries = 0 if got_on else row.counters["tries"]
         pauses = 0 if got_on else row.pauses
@@ -311,7 +327,7 @@ class CrawlProcess:
             end = TargetEnd(Outcome.RATE_LIMITED, pause.reason, 0, 0, 0, {})
         except EnvironmentFault as exc:
             self._error = self._error or exc
-            self._stop.set()
+            self._halt()
             raise Requeue(str(exc)) from exc
         except Dead as exc:
             end = TargetEnd(Outcome.FAILED, str(exc), 0, 0, 0, {})
@@ -330,7 +346,7 @@ class CrawlProcess:
         self._drained.set()
 
     async def _note(self, target: Target, status: str, **facts: Any) -> None:
-        await asyncio.to_thread(patiently, partial(self.store.set_target, target.id, status, **facts))
+        await self._in_thread(partial(self.store.set_target, target.id, status, **facts))
 
     async def _walk(self, target: Target, pauses: int) -> TargetEnd:
         async with self._loading:
@@ -347,7 +363,7 @@ class CrawlProcess:
 
     async def _context(self, run: str) -> Context:
         if run not in self._contexts:
-            row = await asyncio.to_thread(patiently, self.store.run, run)
+            row = await self._in_thread(self.store.run, run)
             campaign = Campaign.model_validate(row.config)
             book, _ = await asyncio.to_thread(load_rules, self.settings)
             if book.version != row.rulebook_version:

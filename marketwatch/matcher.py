@@ -906,10 +906,11 @@ class _Doc:
         return None
 
     def _compare(self, c: Compare, compiled: _Compiled) -> Witnesses | None:
+        bound = c.number if c.percent is None else self._share(c)
         if c.regex:
             for match in compiled.regexes[c.regex].compiled.finditer(self.folded.light):
                 number = _number(match.group(1))
-                if number is not None and _holds(c.op, number, c.number):
+                if number is not None and _holds(c.op, number, bound):
                     start, end = match.span()
                     offsets = self.folded.offsets
                     fstart, fend = (int(x) for x in offsets.searchsorted([start, end]))
@@ -920,7 +921,6 @@ class _Doc:
         factor: Decimal | None = Decimal(1)
         if c.times:
             factor = _number(self.value(c.times))
-        bound = c.number if c.percent is None else self._share(c)
         for value in self._numbers(c.field):
             if factor is not None and bound is not None and _holds(c.op, value * factor, bound):
                 return (Witness(c.field, str(value)),)

@@ -33,6 +33,7 @@ from marketwatch.errors import DatabaseDown
 
 log = logging.getLogger(__name__)
 
+GRACE = 10.0  # seconds a stopping worker gives the targets it holds
 FROZEN = 75  # EX_TEMPFAIL: the supervisor may start us again
 _EPOCH = 1_750_000_000
 _GO_ON = "数据库恢复后用 marketwatch crawl --resume 继续"
@@ -149,7 +150,7 @@ class Work:
             update_heartbeat_interval=self.heartbeat,
             stalled_worker_timeout=self.dead_after,
             fetch_job_polling_interval=0.2,  # a lane that falls free is not notified
-            shutdown_graceful_timeout=20.0,
+            shutdown_graceful_timeout=GRACE,
             delete_jobs="successful",
         )
         jobs = asyncio.create_task(worker.run())
@@ -160,7 +161,9 @@ class Work:
                 if task.done():
                     task.result()
             worker.stop()
-            await jobs
+            await asyncio.wait([jobs], timeout=GRACE * 1.5)  # without a database it would not come back at all
+            if jobs.done():
+                jobs.result()
         except (ConnectorException, psycopg.Error, PoolTimeout) as exc:
             raise DatabaseDown(f"任务队列与数据库失去联系：{exc}", hint=_GO_ON) from exc
         finally:

@@ -30,6 +30,10 @@ EXTENSIONS = {
     "scrapy.extensions.corestats.CoreStats": None,  # we keep our own accounts
     "scrapy.extensions.logstats.LogStats": None,
 }
+HEADERS = {
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "zh-CN,zh;q=0.9,en;q=0.5",  # as the browser's, so that both see the same page
+}
 PIPELINES = {
     "pipelines.archive.ArchivePipeline": 100,
     "pipelines.match.MatchPipeline": 200,
@@ -65,6 +69,7 @@ class Marketwatch:
             "TWISTED_DNS_RESOLVER": "spiders.middleware.FencedResolver",
             # polite by default
             "USER_AGENT": user_agent,
+            "DEFAULT_REQUEST_HEADERS": HEADERS,
             "ROBOTSTXT_OBEY": True,
             "DOWNLOAD_DELAY": 1.0,
             "CONCURRENT_REQUESTS": 32,

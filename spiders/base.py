@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -310,6 +310,7 @@ class MarketSpider(scrapy.Spider):
         if walk.done.done():  # handed back meanwhile
             return
         page = _page(response)
+        walk.seen.add(fingerprint(replace(link, url=page.url)))  # where a redirect ended is not asked for again
         if self._rate_limited(walk, page):
             yield self._result(response.request, page, Outcome.RATE_LIMITED, f"HTTP {page.status}")
             return
@@ -328,13 +329,13 @@ class MarketSpider(scrapy.Spider):
             with_carry(record, link.carry) if link.carry else record for record in reading.records
         )
         links = self.follow(walk, reading, link)
-        if isinstance(links, AsyncGenerator):
+        if isinstance(links, Iterable):
+            for request in self._requests(walk, links):
+                yield request
+        else:
             async for onward in links:
                 for request in self._requests(walk, [onward]):
                     yield request
-        else:
-            for request in self._requests(walk, links):
-                yield request
         yield result
 
     async def on_failure(self, failure: Failure) -> AsyncIterator[Any]:

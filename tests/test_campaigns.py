@@ -1,10 +1,13 @@
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marketwatch.campaigns import Campaign, load_campaign, opens_in, targets
+from marketwatch.config import Settings
+from marketwatch.crawl import plan
 from marketwatch.errors import ConfigError
 
 
@@ -90,3 +93,15 @@ def test_after_the_wait_crawling_is_allowed(now, start, end):
     wait = opens_in(hours, now)
     assert 0 <= wait <= 86400
     assert opens_in(hours, now + timedelta(seconds=wait)) == 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "data" / "campaigns").glob("*.yaml")), ids=str
+)
+def test_the_examples_can_be_planned(path):
+    settings = Settings(home=Path(__file__).parents[1])
+    planned = plan(load_campaign(path), "r", path.parent, settings)
+    assert planned
+    assert set(load_campaign(path).packs or ()) <= {
+        pack.stem for pack in (settings.rules_dir / "packs").glob("*.yaml")
+    }

@@ -111,7 +111,7 @@ def flags(tmp_path: Path, body: str, **fields: Any) -> bool:
         ),
         (
             "when: {near: {within: 3, all: [{word: 野生}, {word: [鱼]}]}}",
-            {"title": "野生", "description": "鱼"},
+            {"title": "野生", "attributes": {"品": "x", "种": "鱼"}},
             False,
         ),
         ("when: {regex: '一单\\d+元'}", {"title": "一单５元"}, True),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ def book() -> Rulebook:
     return Rulebook.load(find_home() / "rules")
 
 
-def lines(*records: dict[str, object]) -> list[bytes]:
+def lines(*records: Mapping[str, object]) -> list[bytes]:
     return [json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records]
 
 

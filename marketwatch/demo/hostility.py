@@ -7,6 +7,7 @@ for it, or an obstacle on the way to a page that otherwise holds what it should.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import struct
@@ -47,6 +48,8 @@ class Expected:
 
 
 class Hostility:
+    """`answer` is asked before the sites; `gone` are listings that shops still show; `expected` says how each page ends."""
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.trap = ""  # origin of a server on another loopback address that no crawler may reach
@@ -61,9 +64,8 @@ class Hostility:
         self._obstacles()
         self._gone()
 
-    def answer(self, platform: str, request: Request, trap: str = "") -> Reply | None:
+    def answer(self, platform: str, request: Request) -> Reply | None:
         """The hostile reply to a request; None when the site itself shall answer."""
-        self.trap = trap
         obstacle = self._pages.get((platform, request.path))
         return obstacle(request) if obstacle else None
 
@@ -236,10 +238,13 @@ def gzipped(body: bytes) -> Reply:
 @cache
 def bomb() -> bytes:
     """A gzip stream of about 300 KB that unpacks to BOMB_BYTES of zeros."""
-    piece = bytes(1024 * 1024)
-    packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(piece) for _ in range(BOMB_BYTES // len(piece))]
-    return b"".join([*parts, packer.flush()])
+    piece, count = bytes(1024 * 1024), BOMB_BYTES >> 20
+    packer = zlib.compressobj(9, wbits=-15)
+    packed = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)  # stands alone, so it can be repeated
+    crc = 0
+    for _ in range(count):
+        crc = zlib.crc32(piece, crc)
+    return gzip.compress(b"")[:10] + packed * count + packer.flush() + struct.pack("<II", crc, BOMB_BYTES)
 
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: close\r\n"

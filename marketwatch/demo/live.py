@@ -24,10 +24,14 @@ const put = (tag, css, text, parent) => {
   if (text !== undefined) node.textContent = text;
   return parent.appendChild(node);
 };
-async function comments(list) {
+// What the host says stands pinned above the talk as well.
+async function comments(list, pinned) {
   for (let after = 0; after !== null;) {
     const batch = await get('/comments?after=' + after);
-    for (const words of batch.comments) put('li', 'comment', words, list);
+    for (const words of batch.comments) {
+      put('li', 'comment', words, list);
+      if (words.startsWith('主播：')) put('p', 'host-words', words, pinned);
+    }
     after = batch.next;
     if (after !== null) await new Promise(done => setTimeout(done, 120));
   }
@@ -54,7 +58,8 @@ async function show() {
   }
   const talk = put('div', 'card', undefined, app);
   put('h2', '', '互动', talk);
-  await comments(put('ul', 'comments', undefined, talk));
+  const pinned = put('div', 'pinned', undefined, talk);
+  await comments(put('ul', 'comments', undefined, talk), pinned);
 }
 show();
 """

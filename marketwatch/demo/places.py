@@ -11,6 +11,7 @@ with MarketPlaces(seed=7, hostile=True) as market:
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 
 from marketwatch.demo.delivery import Delivery
@@ -70,7 +71,13 @@ class MarketPlaces(Servers):
         hostility = self.hostility
         if hostility is None:
             return None
-        return lambda request: hostility.answer(name, request, self._trap.origin)
+        return lambda request: hostility.answer(name, request)
+
+    def start(self) -> Self:
+        super().start()
+        if self.hostility:
+            self.hostility.trap = self._trap.origin
+        return self
 
     @property
     def origins(self) -> dict[str, str]:

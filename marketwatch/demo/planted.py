@@ -103,7 +103,7 @@ VIOLATIONS: tuple[Plant, ...] = (
     # covert devices
     goods("spy_device", "title", "数码/摄像头", "针孔摄像头 偷拍隐藏款 纽扣外观"),
     goods("spy_device", "title", "数码/摄像头", "针 孔 攝 像 頭 充电头外观 隐蔽偷拍", note="繁体加隔字"),
-    goods("spy_device", "description", "数码/数据线", "磁吸小方块 超长待机", description="放在车里就行，手机上能远程窃听，反查老公定位，对方察觉不到。"),
+    goods("spy_device", "description", "数码/数据线", "磁吸小方块 超长待机", description="放在车里就行，手机上能远程窃听，反查老公定位，对方察觉不到。", also=("personal_data_sale",)),
     basket("spy_device", "title", "数码/摄像头", "微型窃听器 远程听音 卡片大小"),
     room("spy_device", "transcript", "数码", "黑科技数码专场", transcript=("这个就是针孔偷拍用的，装在插头里头，谁也看不出来。",)),
     # absolute terms

@@ -33,7 +33,7 @@ from marketwatch.demo.planted import (
 AREAS = {"三明市三元区": "350404", "三明市沙县区": "350405", "福州市鼓楼区": "350102"}
 SEARCHES = ("茶", "插排", "手串", "保温杯", "支架", "量子纠缠袜")  # nobody sells the last
 RENDERED_SHOPS = 3  # delivery shops whose pages come from a script
-DISHES, GOODS_PER_SHOP, GOODS_LONG, GOODS_SMALL, BASKET = 11, 8, 24, 4, 4
+DISHES, GOODS_PER_SHOP, GOODS_LONG, GOODS_SMALL, BASKET = 11, 6, 24, 4, 4
 
 Charset = Literal["utf-8", "gb18030", "wrong"]
 

@@ -22,13 +22,16 @@ from marketwatch.reading.prices import Shown, price_of
 MAX_TEXT = 8_000_000  # characters; what is longer is no page for people
 
 _BUY = re.compile(
-    r"加入购物[车袋]|立即(?:购买|抢购|下单)|马上抢|放入购物|我要买|去购买|add to (?:cart|basket|bag)|buy (?:it )?now|in den warenkorb",
+    r"(?:加入?|添加[到至]|放[入进])购物[车袋篮]|加入購物車|立[即刻](?:购买|購買|抢购|下单|订购)|马上抢|我要[买订]|去购买"
+    r"|add to (?:cart|basket|bag)|buy (?:it )?now|in den warenkorb|ajouter au panier|añadir al carrito",
     re.I,
 )
 _SOLD_OUT = re.compile(
-    r"缺货|售罄|暂无库存|已?停售|无货|out of stock|sold out|unavailable|not available", re.I
+    r"缺货|售罄|暂无库存|库存不足|已?停售|无货|到货(?:通知|提醒)|out of stock|sold out|unavailable|not available",
+    re.I,
 )
-_NUMBERED = {"货号", "商品编号", "商品编码", "条形码", "条码", "型号", "SKU", "UPC", "EAN", "ISBN", "Item No"}
+_PRICE_LABEL = re.compile(r"价格?|售价|price", re.I)
+_NUMBERED = re.compile(r"货号|商品编[号码]|条形?码|^型号$|\b(?:SKU|UPC|EAN|ISBN|Item No)\b")
 _RANGE = re.compile(r"[¥￥$£€]\s*\d[\d.,]*\s*[-~–—至]\s*[¥￥$£€]?\s*\d")
 _OLD = re.compile(
     r"old|was|del(?:eted)?\b|list|origin|market|line-?through|strike|before|regular|compare|rrp|retail|yuan ?jia",
@@ -152,27 +155,37 @@ def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _from_layout(doc: Document, said: structured.Structured) -> tuple[dict[str, Any] | None, float]:
-    """A heading, one price beside it, and a way to buy."""
+    """A heading, one price beside it, and what only goods have: a way to buy, a stock that ran out, a number."""
     title, element = _heading(doc)
     if title is None:
         return None, 0.0
     container, price, old = _price_beside(element, doc)
+    attributes = _attributes(doc)
+    numbered = any(map(_NUMBERED.search, attributes))
     if price is None:
-        attributes = _attributes(doc)
-        if container is None and _SOLD_OUT.search(doc.visible) and _NUMBERED & attributes.keys():
+        if container is None and numbered and _SOLD_OUT.search(doc.visible):
             return {"page_type": "product", "title": title, "attributes": attributes}, 0.6
         return None, 0.0
-    if not _BUY.search(_words(container)):
+    words = _words(container)
+    if not (numbered or _BUY.search(words) or _SOLD_OUT.search(words) or _tells(doc, price)):
         return None, 0.0
     product: dict[str, Any] = {"page_type": "product", "title": title, "price": price.value}
     if price.currency:
         product["currency"] = price.currency
     if old is not None and old.value > price.value:
         product["list_price"] = old.value
-    attributes = _attributes(doc)
     if attributes:
         product["attributes"] = attributes
     return product, 0.8
+
+
+def _tells(doc: Document, price: Shown) -> bool:
+    """Whether the table of the thing's particulars names the same price."""
+    return any(
+        _PRICE_LABEL.search(label) and price_of(value) == price
+        for label, value, element in licences.pairs(doc)
+        if element.tag in ("tr", "dl")
+    )
 
 
 def heading(doc: Document) -> str | None:

@@ -12,6 +12,7 @@ _CURRENCY = {
     "元": None,
     "RMB": None,
     "CNY": None,
+    "CN¥": None,
     "$": "USD",
     "US$": "USD",
     "£": "GBP",
@@ -20,6 +21,10 @@ _CURRENCY = {
 _CURRENCY |= {
     "HK$": "HKD",
     "NT$": "TWD",
+    "JP¥": "JPY",
+    "A$": "AUD",
+    "CA$": "CAD",
+    "S$": "SGD",
     "₩": "KRW",
     "円": "JPY",
     "USD": "USD",

@@ -71,14 +71,14 @@ def configure(folder: Path, language: str) -> None:
         **own
         | {
             "OSCAR_SHOP_NAME": "三明土产商店",
-            "OSCAR_DEFAULT_CURRENCY": "CNY" if language == "zh-cn" else "GBP",
+            "OSCAR_DEFAULT_CURRENCY": "CNY" if language == "zh-hans" else "GBP",
         },
         SECRET_KEY="for a test",
         ALLOWED_HOSTS=["127.0.0.1"],
         SITE_ID=1,
         ROOT_URLCONF=__name__,
         LANGUAGE_CODE=language,
-        LANGUAGES=[("zh-cn", "简体中文"), ("en-gb", "English")],
+        LANGUAGES=[("zh-hans", "简体中文"), ("en-gb", "English")],
         DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": folder / "shop.sqlite3"}},
         INSTALLED_APPS=APPS,
         MIDDLEWARE=MIDDLEWARE,
@@ -109,10 +109,10 @@ def fill(folder: Path) -> None:
     from oscar.apps.catalogue.categories import create_from_breadcrumbs
     from oscar.apps.catalogue.models import Product, ProductCategory, ProductClass
     from oscar.apps.partner.models import Partner, StockRecord
+    from oscar.apps.partner.strategy import Selector
 
     call_command("migrate", run_syncdb=True, verbosity=0)
     rng = random.Random(20261123)
-    told = []
     with transaction.atomic():
         kind = ProductClass.objects.create(name="土产", requires_shipping=True)
         partner = Partner.objects.create(name="三明供销社")
@@ -145,13 +145,17 @@ def fill(folder: Path) -> None:
                         title=f"{title} 规格{n}", upc=f"SM{i:05}-{n}", structure="child", parent=product
                     )
                     stock(child, price + n)
-            elif i % 31 == 13:
-                price = None
-            else:
+            elif i % 31 != 13:
                 stock(product, price, left=0 if i % 17 == 3 else 10)
-            told.append({"path": product.get_absolute_url(), "title": title, "price": price and str(price)})
     call_command("update_index", verbosity=0)
-    (folder / "products.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
+    strategy = Selector().strategy()
+    with (folder / "products.jsonl").open("w") as truth:
+        for product in Product.objects.all():
+            fetch = strategy.fetch_for_parent if product.is_parent else strategy.fetch_for_product
+            shown = fetch(product).price
+            price = str(shown.incl_tax) if shown.exists else None
+            one = {"path": product.get_absolute_url(), "title": product.get_title(), "price": price}
+            truth.write(json.dumps(one, ensure_ascii=False) + "\n")
 
 
 def patterns() -> list:
@@ -191,7 +195,7 @@ def serve(folder: Path) -> None:
 
 if __name__ == "__main__":
     home = Path(sys.argv[1])
-    configure(home, *sys.argv[2:] or ["zh-cn"])
+    configure(home, *sys.argv[2:] or ["zh-hans"])
     urlpatterns = patterns()
     if not (home / "products.jsonl").exists():
         fill(home)
