@@ -23,6 +23,8 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
+	$(BIN)/marketwatch rules lint
+	$(BIN)/marketwatch rules test
 	$(BIN)/pytest
 
 bench: setup

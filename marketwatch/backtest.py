@@ -279,7 +279,7 @@ class UnusedList(Check):
     name = "unused-list"
 
     def look(self, book: Rulebook) -> Iterator[Remark]:
-        used: set[str] = set()
+        used = {"negations", "negation-lookalikes"}  # the matcher asks for these itself
         for rule in book.rules:
             leaves = [
                 *_leaves(rule),

@@ -36,6 +36,8 @@ MAX_WIDTH, MAX_HEIGHT = 4000, 30_000
 QUALITY = 80
 REFUSED = "marketwatch-fence"  # header by which the fence's proxy marks answers of its own
 LOAD_SECONDS = 10.0  # for what a page loads; then it is taken as it stands
+QUIET_SECONDS = 3.0  # for what its scripts still ask for then
+GRACE_SECONDS = 0.5
 CLOSE_SECONDS = 5.0
 MAX_JSON = 300_000  # characters of a JSON page that are shown
 MAX_NOTES = 50
@@ -134,7 +136,10 @@ class Captured:
 class _Notes:
     """What happened while a page was open."""
 
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    asking: set[pw.Request] = field(default_factory=set)
     dialogs: list[str] = field(default_factory=list)
+    diverted: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     responses: list[pw.Response] = field(default_factory=list)
 
@@ -185,6 +190,7 @@ class Browser:
                     raise PageError(f"浏览器无法显示页面：{_first_line(exc)}", place=Place(url)) from exc
                 if last:
                     raise PageError("浏览器两次在这个页面上崩溃", place=Place(url)) from exc
+                await self._check(browser)
         raise PageError(f"页面在 {self.settings.page_timeout:.0f} 秒内没有显示出来", place=Place(url))
 
     async def running(self) -> pw.Browser:
@@ -195,6 +201,16 @@ class Browser:
                 await self._launch()
             assert self._browser is not None
             return self._browser
+
+    async def _check(self, browser: pw.Browser) -> None:
+        """A browser whose driver is gone does not know that it is."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await (await browser.new_context()).close()
+        except Exception:
+            async with self._lock:
+                if self._browser is browser:
+                    await self._discard()
 
     async def _launch(self) -> None:
         from playwright.async_api import Error, async_playwright
@@ -229,8 +245,10 @@ class Browser:
             wire = await context.new_cdp_session(tab)
             shown = page and _readable(page)
             if shown:
-                await _answer_with(wire, shown)
-            status = await _go(tab, url)
+                await _answer_with(wire, shown, notes)
+            status = await _go(tab, wire, url, notes.loaded)
+            if page is None or (scripts and notes.asking):
+                await _quiet(notes, 0.05 if page else 0.3)
             seen = await tab.evaluate(LOOK, [scripts, MAX_HEIGHT, LOAD_SECONDS * 1000])
             width = min(max(seen["width"], WIDTH), MAX_WIDTH)
             height = min(max(seen["height"], HEIGHT), MAX_HEIGHT)
@@ -260,6 +278,7 @@ class Browser:
                     "as_json": shown is not page,
                     "cut_off": height < seen["height"] or width < seen["width"],
                     "dialogs": notes.dialogs,
+                    "not_followed": notes.diverted,
                     "failed_requests": notes.failed,
                     "viewport": [WIDTH, HEIGHT],
                     "user_agent": seen["userAgent"],
@@ -294,7 +313,16 @@ def _watch(tab: pw.Page, notes: _Notes, record: bool) -> None:
         with suppress(Exception):
             await popup.close()
 
+    async def on_crash(_: pw.Page) -> None:
+        with suppress(Exception):
+            await tab.context.close()  # ends whatever still waits for an answer
+
+    def on_request(request: pw.Request) -> None:
+        if request.resource_type not in ("eventsource", "media"):  # these may never end
+            notes.asking.add(request)
+
     def on_failed(request: pw.Request) -> None:
+        notes.asking.discard(request)
         if len(notes.failed) < MAX_NOTES:
             notes.failed.append(f"{request.url[:500]} {request.failure or ''}".strip())
 
@@ -306,11 +334,14 @@ def _watch(tab: pw.Page, notes: _Notes, record: bool) -> None:
 
     tab.on("dialog", on_dialog)
     tab.on("popup", on_popup)
+    tab.on("crash", on_crash)
+    tab.on("request", on_request)
+    tab.on("requestfinished", lambda request: notes.asking.discard(request))
     tab.on("requestfailed", on_failed)
     tab.on("response", on_response)
 
 
-async def _answer_with(wire: pw.CDPSession, page: Page) -> None:
+async def _answer_with(wire: pw.CDPSession, page: Page, notes: _Notes) -> None:
     """The document comes from `page`; where it wants to lead the window from there, nothing follows."""
     frame = (await wire.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
     answered = False
@@ -323,6 +354,10 @@ async def _answer_with(wire: pw.CDPSession, page: Page) -> None:
                 await wire.send("Fetch.continueRequest", ours)
             elif answered:
                 await wire.send("Fetch.failRequest", ours | {"errorReason": "Aborted"})
+                if len(notes.diverted) < MAX_NOTES:
+                    notes.diverted.append(event["request"]["url"][:500])
+                # Chromium may never call a page loaded that wanted to leave; its pictures are waited for later
+                asyncio.get_running_loop().call_later(GRACE_SECONDS, notes.loaded.set)
             else:
                 answered = True
                 headers = [{"name": n, "value": v} for n, v in page.headers if n.lower() not in UNFIT]
@@ -335,20 +370,33 @@ async def _answer_with(wire: pw.CDPSession, page: Page) -> None:
     await wire.send("Fetch.enable", {"patterns": [{"resourceType": "Document"}]})
 
 
-async def _go(tab: pw.Page, url: str) -> int | None:
-    """Open it, and wait for what it loads, within reason; its status where there is one."""
+async def _go(tab: pw.Page, wire: pw.CDPSession, url: str, loaded: asyncio.Event) -> int | None:
+    """Open it and wait for what it loads, within reason; its status where there is one."""
     from playwright.async_api import TimeoutError as TooSlow
 
     if urlsplit(url).scheme not in ("http", "https"):
         raise PageError("只能打开 http 和 https 网址", place=Place(url))
-    with suppress(TooSlow):  # what is there by then is shown
-        response = await tab.goto(url, wait_until="load", timeout=LOAD_SECONDS * 1000)
-        if response and REFUSED in response.headers:
-            raise PageError((await response.text()).strip(), place=Place(url))
-        return response.status if response else None
-    if tab.url == "about:blank":
-        raise PageError(f"网站在 {LOAD_SECONDS:.0f} 秒内没有回应", place=Place(url))
-    return None
+    wire.on("Page.loadEventFired", lambda _: loaded.set())
+    await wire.send("Page.enable")
+    try:
+        response = await tab.goto(url, wait_until="commit", timeout=LOAD_SECONDS * 1000)
+    except TooSlow:
+        raise PageError(f"网站在 {LOAD_SECONDS:.0f} 秒内没有回应", place=Place(url)) from None
+    if response and REFUSED in response.headers:
+        raise PageError((await response.text()).strip(), place=Place(url))
+    with suppress(TimeoutError):  # what is there by then is shown
+        await asyncio.wait_for(loaded.wait(), LOAD_SECONDS)
+    return response.status if response else None
+
+
+async def _quiet(notes: _Notes, calm: float) -> None:
+    """Wait until what scripts ask for has come and nothing new was asked for `calm` seconds, within reason."""
+    clock = asyncio.get_running_loop().time
+    since = begun = clock()
+    while clock() < min(since + calm, begun + QUIET_SECONDS):
+        await asyncio.sleep(0.02)
+        if notes.asking:
+            since = clock()
 
 
 async def _exchange(response: pw.Response) -> Exchange:
@@ -445,6 +493,15 @@ def scrapy_settings(browser: Browser) -> dict[str, Any]:
         "PLAYWRIGHT_DEFAULT_NAVIGATION_TIMEOUT": browser.settings.page_timeout * 1000,
         "PLAYWRIGHT_ABORT_REQUEST": "marketwatch.browser.is_unwanted",
     }
+
+
+async def settle(page: pw.Page) -> None:
+    """Until a page's scripts have brought what it shows, also what comes on sight; after a while as it stands."""
+    with suppress(Exception):  # a page that never comes to rest is read as it is
+        async with asyncio.timeout(LOAD_SECONDS):
+            await page.wait_for_load_state("networkidle")
+            await page.evaluate(LOOK, [True, MAX_HEIGHT, LOAD_SECONDS * 500])
+            await page.wait_for_load_state("networkidle")
 
 
 def is_unwanted(request: pw.Request) -> bool:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from marketwatch.cli_output import AsJson, emit, say, store, table
 from marketwatch.errors import CrawlIncomplete, MarketwatchError, UsageError
+from marketwatch.rules_cli import app as rules_app
 
 if TYPE_CHECKING:
     from marketwatch.store import LeadFilter, RunReport, Store
@@ -30,53 +30,9 @@ platforms_app = typer.Typer(help="平台包：看、查。", no_args_is_help=Tru
 leads_app = typer.Typer(help="线索：列表、查看、导出。", no_args_is_help=True)
 db_app = typer.Typer(help="数据库：状态、升级、停止。", no_args_is_help=True)
 app.add_typer(platforms_app, name="platforms")
+app.add_typer(rules_app, name="rules")
 app.add_typer(leads_app, name="leads")
 app.add_typer(db_app, name="db")
-
-AsJson = Annotated[bool, typer.Option("--json", help="输出 JSON（列表为每行一个）。")]
-
-
-# --- printing
-
-
-def say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def emit(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Columns on a terminal; tab-separated text for a pipe."""
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for row in [list(headers), *cells]:
-            typer.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for header in headers:
-        shown.add_column(header, overflow="fold")
-    for row in cells:
-        shown.add_row(*map(Text, row))
-    Console().print(shown)
-
-
-@contextmanager
-def store() -> Iterator[Store]:
-    from marketwatch.config import settings
-    from marketwatch.store import Store
-
-    opened = Store.open(settings())
-    try:
-        yield opened
-    finally:
-        opened.close()
-
 
 # --- crawl
 
@@ -271,36 +227,33 @@ def extract(
 
 @app.command()
 def scan(
-    file: Annotated[Path, typer.Argument(help="记录文件（JSON 行），- 为标准输入。", allow_dash=True)],
+    file: Annotated[
+        Path, typer.Argument(help="记录文件（JSON 行、CSV、Parquet），- 为标准输入。", allow_dash=True)
+    ],
+    pack: Annotated[list[str] | None, typer.Option("--pack", help="只用这些规则包；可多次。")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="同时用几个处理器核。")] = 1,
 ) -> None:
-    """用规则判断记录：每条记录输出 {id, topics, findings}，次序不变。"""
+    """用规则判断记录：每条记录输出 {id, topics, findings}，次序不变。不需要数据库。"""
     from marketwatch.config import settings
-    from marketwatch.errors import Place, RecordError
-    from marketwatch.matcher import Matcher
-    from marketwatch.records import parse_record
     from marketwatch.rulebook import Rulebook
+    from marketwatch.scan import Summary, read_lines
+    from marketwatch.scan import scan as judge
 
     book = Rulebook.load(settings().rules_dir)
     for fault in book.faults:
         say(f"规则包有误，已略过：{fault}")
-    matcher = Matcher(book)
-    faults = 0
-    with sys.stdin if str(file) == "-" else file.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            place = Place(str(file), number)
-            try:
-                record = parse_record(json.loads(line), place)
-            except (ValueError, RecordError) as exc:
-                faults += 1
-                say(str(exc) if isinstance(exc, RecordError) else f"{place}: 不是 JSON：{exc}")
-                continue
-            findings = matcher.judge(record)
-            topics = sorted({finding.topic for finding in findings if finding.tier == "lead"})
-            emit({"id": record.id, "topics": topics, "findings": [finding.to_json() for finding in findings]})
-    if faults:
-        raise MarketwatchError(f"{faults} 行无法解读，其余都已判断")
+    summary = Summary()
+    source = sys.stdin.buffer if str(file) == "-" else file
+    for text in judge(
+        read_lines(source), book, packs=pack or None, jobs=jobs, name=str(file), summary=summary
+    ):
+        sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    for unread in summary.faults:
+        say(str(unread))
+    say(f"{summary.records} 条记录，{summary.flagged} 条命中")
+    if summary.unreadable:
+        raise MarketwatchError(f"{summary.unreadable} 行无法解读，其余都已判断")
 
 
 @app.command()
@@ -484,6 +437,26 @@ def leads_show(lead: Annotated[int, typer.Argument(help="线索编号。")], as_
                 typer.echo(f"  - {json.dumps(entry, ensure_ascii=False, default=str)}")
         else:
             typer.echo(f"{name}: {value if value is not None else ''}")
+
+
+@leads_app.command("set")
+def leads_set(
+    status: Annotated[
+        str, typer.Argument(help="confirmed、false_positive、insufficient、suspended、closed……")
+    ],
+    leads: Annotated[list[int], typer.Argument(help="线索编号，可多个。")],
+    note: Annotated[str, typer.Option(help="理由，记入经过。")] = "",
+) -> None:
+    """改变线索的状态；不允许的转换会被拒绝，并列出可用的。"""
+    import getpass
+
+    from marketwatch.triage import LABELS, Status
+
+    if status not in set(Status):
+        raise UsageError(f"没有状态 {status!r}", hint="、".join(f"{s}（{LABELS[s]}）" for s in Status))
+    with store() as opened:
+        opened.set_status(leads, Status(status), actor=getpass.getuser(), note=note)
+    say(f"{len(leads)} 条线索 → {LABELS[Status(status)]}")
 
 
 @leads_app.command("export")

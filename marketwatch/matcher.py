@@ -43,6 +43,7 @@ from marketwatch.rulebook import (
 )
 from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, frequency, is_han
 
+DENIAL = 4  # characters before a word within which a negation denies it
 LEAD = 0.6  # confidence from which a finding opens a lead
 UNSURE_CATEGORY = 0.65  # a rule for certain goods, on a page that does not say what goods these are
 _TRUST = {
@@ -681,7 +682,8 @@ class _Doc:
             return None
         found = self._eval(rule.when, compiled)
         if found is None or any(
-            e.kind == "anywhere" and self.hits(group) for e, group, _ in compiled.excepts
+            e.kind == "anywhere" and any(not self._denied(hit) for hit in self.hits(group))
+            for e, group, _ in compiled.excepts
         ):
             return None
         return found
@@ -830,12 +832,23 @@ class _Doc:
                 return True
         return False
 
+    def _denied(self, hit: Hit) -> bool:
+        """Whether the text itself denies a word: "不是塑料" is no plastic."""
+        negations = _alternation(tuple(self.matcher.book.words(Words(lists=("negations",)))))
+        return bool(negations.search(self._left_of(hit, DENIAL)))
+
+    def _left_of(self, hit: Hit, within: int) -> str:
+        """The clause before a hit, without words that only look like a negation (非洲, 不锈钢)."""
+        left = self.folded.text[max(0, hit.fstart - within - 2) : hit.fstart].rpartition(CLAUSE_END)[2]
+        alike = self.matcher.book.words(Words(lists=("negation-lookalikes",)))
+        return _alternation(tuple(alike)).sub(lambda found: "　" * len(found[0]), left)[-within:]
+
     def _beside(self, exception: Except, hit: Hit) -> bool:
         """Whether the words of an exception stand within reach of a hit, in its clause."""
         words = exception.unless or exception.words
         pattern = _alternation(tuple(self.matcher.book.words(words)))
         text, within = self.folded.text, exception.within
-        left = text[max(0, hit.fstart - within) : hit.fstart].rpartition(CLAUSE_END)[2]
+        left = self._left_of(hit, within)
         right = text[hit.fend : hit.fend + within].partition(CLAUSE_END)[0]
         if exception.unless is None:
             return bool(pattern.search(left if exception.kind == "before" else right))

@@ -28,11 +28,12 @@ from scrapy_playwright.page import PageMethod
 from twisted.python.failure import Failure
 from w3lib.url import canonicalize_url
 
+from marketwatch.browser import settle
 from marketwatch.campaigns import Campaign, Target, opens_in
 from marketwatch.config import settings as own_settings
 from marketwatch.errors import MarketwatchError
 from marketwatch.fence import Fence
-from marketwatch.reading import Link, Platform, Reader, Reading
+from marketwatch.reading import Link, Platform, Reader, Reading, is_route
 from marketwatch.records import Exchange, Outcome, Page, PageResult, PlatformType, Record, Stored, utcnow
 from marketwatch.work import Dead, Requeue
 
@@ -86,10 +87,17 @@ class Walk:
     pause: Requeue | None = None
     fault: Exception | None = None
     pool: list[Link] = field(default_factory=list)  # things to sample from, once all are known
+    hosts: frozenset[str] = (
+        frozenset()
+    )  # of a site without a pack, known from its first page; it may lead nowhere else
 
     @property
     def stopping(self) -> bool:
         return self.pause is not None or self.fault is not None or self.done.done()
+
+    def leads_astray(self, url: str) -> bool:
+        """Whether an address lies outside the site, so that nothing there may be laid to its charge."""
+        return bool(self.hosts) and urlsplit(url).netloc.lower() not in self.hosts
 
     def end(self) -> TargetEnd:
         outcome = Outcome.DONE if self.records else Outcome.EMPTY
@@ -146,7 +154,8 @@ class Bridge:
 
 def fingerprint(link: Link) -> str:
     """32 hex digits that name a request within a run: method, canonical address, body, and whether rendered."""
-    key = f"{link.method} {canonicalize_url(link.url)} {'browser' if link.browser else ''}"
+    url = canonicalize_url(link.url, keep_fragments=is_route(link.url))
+    key = f"{link.method} {url} {'browser' if link.browser else ''}"
     return hashlib.blake2b(key.encode() + (link.body or "").encode(), digest_size=16).hexdigest()
 
 
@@ -288,10 +297,9 @@ class MarketSpider(scrapy.Spider):
             meta["playwright_page_goto_kwargs"] = {"timeout": patience * BROWSER_PATIENCE}
             pack = self._pack(walk)
             kind = pack.kinds.get(link.kind) if pack else None
-            if kind is not None and kind.wait_for:
-                meta["playwright_page_methods"] = [
-                    PageMethod("wait_for_selector", kind.wait_for, state="attached")
-                ]
+            waits = kind is not None and kind.wait_for
+            method = PageMethod("wait_for_selector", waits, state="attached") if waits else PageMethod(settle)
+            meta["playwright_page_methods"] = [method]
         return Request(
             link.url,
             method=link.method,
@@ -301,7 +309,12 @@ class MarketSpider(scrapy.Spider):
             callback=self.on_page,
             errback=self.on_failure,
             dont_filter=True,
+            priority=self.priority(link),
         )
+
+    def priority(self, link: Link) -> int:
+        """What is asked for first; equals keep their order."""
+        return 0
 
     # --- from pages to records
 
@@ -310,7 +323,14 @@ class MarketSpider(scrapy.Spider):
         if walk.done.done():  # handed back meanwhile
             return
         page = _page(response)
-        walk.seen.add(fingerprint(replace(link, url=page.url)))  # where a redirect ended is not asked for again
+        walk.seen.add(
+            fingerprint(replace(link, url=page.url))
+        )  # where a redirect ended is not asked for again
+        if walk.target.platform is None and walk.entry is None:
+            walk.hosts = frozenset(urlsplit(url).netloc.lower() for url in (link.url, page.url))
+        if walk.leads_astray(page.url):
+            yield self._result(response.request, page, *astray(page.url).verdict)
+            return
         if self._rate_limited(walk, page):
             yield self._result(response.request, page, Outcome.RATE_LIMITED, f"HTTP {page.status}")
             return
@@ -453,7 +473,12 @@ def _page(response: Response) -> Page:
         return stored
     tapped: Exchange = response.meta["exchanges"][-1]
     return Page(
-        response.url, response.body, response.status, tapped.headers, tapped.fetched_at, rendered=tapped.rendered
+        response.url,
+        response.body,
+        response.status,
+        tapped.headers,
+        tapped.fetched_at,
+        rendered=tapped.rendered,
     )
 
 
@@ -473,6 +498,8 @@ def _verdict(failure: Failure) -> tuple[Outcome, str]:
     """Outcome and reason of a request that brought no page."""
     error = failure.value
     told = str(error).partition("\n")[0] or type(error).__name__
+    if isinstance(error, NoGap):
+        return error.verdict
     if isinstance(error, Refused):
         to = urlsplit(error.url)
         return Outcome.LOGIN_WALL if _LOGIN.search(to.netloc + to.path) else Outcome.FAILED, told
@@ -499,3 +526,15 @@ class Refused(IgnoreRequest):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"拒绝访问 {url}：{why}")
         self.url = url
+
+
+class NoGap(IgnoreRequest):
+    """A redirect that is not followed because nothing of the site is lost by it."""
+
+    def __init__(self, outcome: Outcome, reason: str) -> None:
+        super().__init__(reason)
+        self.verdict = outcome, reason
+
+
+def astray(url: str) -> NoGap:
+    return NoGap(Outcome.EMPTY, f"转到站外 {urlsplit(url).netloc}，没有跟去")

@@ -3,6 +3,7 @@ exchange as it went over the wire."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,8 +15,8 @@ from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
 
 from marketwatch.fence import Fence
-from marketwatch.records import Exchange, utcnow
-from spiders.base import MarketSpider, Refused
+from marketwatch.records import Exchange, Outcome, utcnow
+from spiders.base import MarketSpider, NoGap, Refused, astray, fingerprint
 
 
 class Guard:
@@ -37,6 +38,12 @@ class Guard:
         pack = walk.reader.platforms.get(walk.target.platform or "")
         if pack is not None and not pack.cover(address.netloc):
             raise Refused(request.url, f"不属于平台 {pack.name}")
+        if walk.leads_astray(request.url):
+            raise astray(request.url)
+        if "redirect_urls" in request.meta:
+            there = fingerprint(replace(request.meta["link"], url=request.url))
+            if there in walk.seen and there != request.meta["fingerprint"]:
+                raise NoGap(Outcome.DONE, "转到另一个地址，那里已单独采集")
 
 
 class FencedResolver(CachingThreadedResolver):

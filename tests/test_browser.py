@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +48,7 @@ class Site:
     pages: dict[str, tuple[str, bytes, str]] = field(default_factory=dict)
     hits: list[str] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
+    connections: int = 0
     port: int = 0
 
     def html(self, path: str, text: str, head: str = "") -> None:
@@ -56,11 +59,16 @@ class Site:
         return f"http://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.hits.append("(connected)")
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.connections += 1
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        except asyncio.IncompleteReadError:  # a connection made in advance
+            writer.close()
+            return
         path = head.split(" ")[1]
-        self.hits[-1] = path
-        self.heads.append(head)
+        if path != "/favicon.ico":
+            self.hits.append(path)
+            self.heads.append(head)
         kind, body, more = self.pages.get(path, ("text/plain", b"no such page", ""))
         status = "302 Found" if "Location:" in more else "200 OK" if path in self.pages else "404 Not Found"
         writer.write(
@@ -82,25 +90,43 @@ async def site() -> AsyncIterator[Site]:
         server.close()
 
 
-def shown(
-    test: Callable[[Browser, Site, FenceProxy], Awaitable[None]],
-    *,
-    run: Callable[..., Any] = asyncio.run,
-    settings: Settings = SETTINGS,
-) -> None:
-    """Run `test` with a browser, a site it may reach, and the proxy between them."""
+Test = Callable[[Browser, Site, FenceProxy], Awaitable[None]]
+Show = Callable[[Test], None]
 
+
+@asynccontextmanager
+async def chrome(settings: Settings) -> AsyncIterator[tuple[Browser, FenceProxy]]:
+    async with FenceProxy(Fence()) as proxy, Browser(settings, proxy.url) as browser:
+        yield browser, proxy
+
+
+async def show(test: Test, browser: Browser, proxy: FenceProxy) -> None:
+    """Run `test` with a browser, a site that it may reach, and the proxy between them."""
+    async with asyncio.timeout(50), site() as here:
+        proxy.fence.allow([f"127.0.0.1:{here.port}"])
+        if FOUND is None:
+            with pytest.raises(BrowserMissing, match="没有找到"):
+                await browser.capture(URL, saved("<p>x"))
+        else:
+            await test(browser, here, proxy)
+
+
+def shown_alone(test: Test, settings: Settings = SETTINGS) -> Any:
     async def main() -> None:
-        async with asyncio.timeout(50), site() as here:
-            fence = Fence([f"127.0.0.1:{here.port}"])
-            async with FenceProxy(fence) as proxy, Browser(settings, proxy.url) as browser:
-                if FOUND is None:
-                    with pytest.raises(BrowserMissing, match="没有找到"):
-                        await browser.capture(URL, saved("<p>x"))
-                else:
-                    await test(browser, here, proxy)
+        async with chrome(settings) as (browser, proxy):
+            await show(test, browser, proxy)
 
-    run(main())
+    return main()
+
+
+@pytest.fixture(scope="module")
+def shown() -> Iterator[Show]:
+    """Runs a test with a browser that all of this module share; what they must not see of one another is tested."""
+    with asyncio.Runner() as runner:
+        opened = chrome(SETTINGS)
+        browser, proxy = runner.run(opened.__aenter__())
+        yield lambda test: runner.run(show(test, browser, proxy))
+        runner.run(opened.__aexit__(None, None, None))
 
 
 def size(shot: Captured) -> tuple[int, int]:
@@ -130,10 +156,10 @@ def test_the_archived_body_is_what_is_shown(run: Callable[..., Any]) -> None:
         assert shot.environment["failed_requests"] == []
         assert shot.exchanges == ()
 
-    shown(test, run=run)
+    run(shown_alone(test))
 
 
-def test_it_leads_nowhere_else() -> None:
+def test_it_leads_nowhere_else(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         here.html("/login", "请登录")
         text = (
@@ -148,23 +174,24 @@ def test_it_leads_nowhere_else() -> None:
         shot = await browser.capture(URL, saved(text, status=302, headers=headers))
         assert shot.text == "特供"
         assert shot.environment["final_url"] == URL
+        assert f"{here.origin}/login" in shot.environment["not_followed"]
 
     shown(test)
 
 
-def test_an_encoded_body_in_gb18030_is_shown_right() -> None:
+def test_an_encoded_body_in_gb18030_is_shown_right(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         headers = (("Content-Type", "text/html; charset=gb18030"), ("X-Orig-Content-Encoding", "gzip"))
         shot = await browser.capture(URL, Page(URL, "<p>野生鲥鱼".encode("gb18030"), headers=headers))
         assert shot.text == "野生鲥鱼"
-        headers = (("Content-Type", "text/html"), ("Content-Encoding", "gzip"), ("Content-Length", "3"))
-        shot = await browser.capture(URL, Page(URL, "<meta charset=utf-8><p>河豚".encode(), headers=headers))
+        bare = (("Content-Type", "text/html"), ("Content-Encoding", "gzip"), ("Content-Length", "3"))
+        shot = await browser.capture(URL, Page(URL, "<meta charset=utf-8><p>河豚".encode(), headers=bare))
         assert shot.text == "河豚"
 
     shown(test)
 
 
-def test_scripts_of_a_rendered_document_do_not_run_again() -> None:
+def test_scripts_of_a_rendered_document_do_not_run_again(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         text = "<p>一次</p><script>document.body.append('两次')</script>"
         assert (await browser.capture(URL, saved(text, rendered=True))).text == "一次"
@@ -181,10 +208,10 @@ def test_scripts_without_end_are_left_out(monkeypatch: pytest.MonkeyPatch) -> No
         assert shot.text == "刀鱼"
         assert shot.environment["scripts"] is False
 
-    shown(test, settings=Settings(page_timeout=3))
+    asyncio.run(shown_alone(test, Settings(page_timeout=3)))
 
 
-def test_json_is_made_readable() -> None:
+def test_json_is_made_readable(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         body = '{"店铺":"<b>野味馆</b>","价格":[1,2]}'.encode()
         for headers in ((("Content-Type", "application/json"),), ()):
@@ -198,7 +225,7 @@ def test_json_is_made_readable() -> None:
     shown(test)
 
 
-def test_pictures_that_load_on_sight_are_there() -> None:
+def test_pictures_that_load_on_sight_are_there(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         lazy = "".join(
             f"<p style='height:900px'></p><img loading=lazy src='/pixel.png?{n}' width=9>" for n in range(9)
@@ -216,7 +243,7 @@ def test_pictures_that_load_on_sight_are_there() -> None:
     shown(test)
 
 
-def test_a_page_without_end_is_cut_off() -> None:
+def test_a_page_without_end_is_cut_off(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         shot = await browser.capture(URL, saved("<p style='height:100000px'>长"))
         assert size(shot) == (1280, 30_000)
@@ -225,7 +252,7 @@ def test_a_page_without_end_is_cut_off() -> None:
     shown(test)
 
 
-def test_dialogs_are_noted_and_dismissed() -> None:
+def test_dialogs_are_noted_and_dismissed(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         shot = await browser.capture(URL, saved("<p>甲<script>alert('欢迎'); confirm('成年？')</script>"))
         assert shot.environment["dialogs"] == ["alert: 欢迎", "confirm: 成年？"]
@@ -236,7 +263,7 @@ def test_dialogs_are_noted_and_dismissed() -> None:
 # --- the fence ---------------------------------------------------------------------------------------------
 
 
-def test_no_sub_request_reaches_an_internal_address() -> None:
+def test_no_sub_request_reaches_an_internal_address(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         async with site() as inner:
             here.pages["/jump"] = ("text/html", b"", f"Location: {inner.origin}/redirected\r\n")
@@ -259,14 +286,14 @@ def test_no_sub_request_reaches_an_internal_address() -> None:
             assert "甲" in shot.text
             assert "/jump" in here.hits
             await asyncio.sleep(0.2)
-            assert inner.hits == []
+            assert inner.connections == 0
             assert {refusal.place for refusal in proxy.refusals} >= {place, f"localhost:{inner.port}"}
             assert any(f"http://{place}/img" in line for line in shot.environment["failed_requests"])
 
     shown(test)
 
 
-def test_a_refused_address_is_an_error_not_a_picture() -> None:
+def test_a_refused_address_is_an_error_not_a_picture(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         async with site() as inner:
             here.pages["/jump"] = ("text/html", b"", f"Location: {inner.origin}/redirected\r\n")
@@ -281,7 +308,7 @@ def test_a_refused_address_is_an_error_not_a_picture() -> None:
             ):
                 with pytest.raises(PageError):
                     await browser.capture(url)
-            assert inner.hits == []
+            assert inner.connections == 0
 
     shown(test)
 
@@ -289,7 +316,7 @@ def test_a_refused_address_is_an_error_not_a_picture() -> None:
 # --- live --------------------------------------------------------------------------------------------------
 
 
-def test_live_with_all_it_fetched() -> None:
+def test_live_with_all_it_fetched(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         here.pages["/go"] = ("text/html", b"", "Location: /room\r\n")
         here.html(
@@ -314,18 +341,19 @@ def test_live_with_all_it_fetched() -> None:
     shown(test)
 
 
-def test_no_cookie_is_kept() -> None:
+def test_no_cookie_is_kept(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         here.html("/", "<p>甲", "Set-Cookie: sid=1; Max-Age=9999\r\n")
         for _ in range(2):
             await browser.capture(f"{here.origin}/")
+        assert here.hits == ["/", "/"]
         assert not any("cookie:" in head.lower() for head in here.heads)
         assert f"User-Agent: {SETTINGS.user_agent}" in here.heads[0]
 
     shown(test)
 
 
-def test_a_silent_site_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_site_is_given_up(shown: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOAD_SECONDS", 0.5)
 
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
@@ -348,8 +376,15 @@ def test_a_silent_site_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- crashes -----------------------------------------------------------------------------------------------
 
 
+CALLS: list[asyncio.Future[Any]] = []
+
+
 async def crash_tab(tab: Any) -> None:
-    await (await tab.context.new_cdp_session(tab)).send("Page.crash")
+    wire = await tab.context.new_cdp_session(tab)
+    async with tab.expect_event("crash"):
+        call = asyncio.ensure_future(wire.send("Page.crash"))  # that nobody answers
+        call.add_done_callback(lambda call: call.exception())
+        CALLS.append(call)
 
 
 async def crash_browser(tab: Any) -> None:
@@ -358,13 +393,13 @@ async def crash_browser(tab: Any) -> None:
 
 @pytest.mark.parametrize("crash", [crash_tab, crash_browser])
 def test_one_crash_is_survived_and_two_are_an_error(
-    crash: Callable[[Any], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+    shown: Show, crash: Callable[[Any], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go, left = module._go, 1
 
-    async def go_and_crash(tab: Any, url: str) -> Any:
+    async def go_and_crash(tab: Any, *more: Any) -> Any:
         nonlocal left
-        result = await go(tab, url)
+        result = await go(tab, *more)
         if left:
             left -= 1
             await crash(tab)
@@ -384,12 +419,14 @@ def test_one_crash_is_survived_and_two_are_an_error(
     shown(test)
 
 
-def test_its_driver_may_die_too() -> None:
+def test_its_driver_may_die_too(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         assert (await browser.capture(URL, saved("<p>甲"))).text == "甲"
-        driver = browser._driver
-        assert driver is not None
-        driver._impl_obj._connection._transport._proc.kill()
+        listed = await asyncio.create_subprocess_exec(
+            "pgrep", "-P", str(os.getpid()), "node", stdout=subprocess.PIPE
+        )
+        driver, _ = await listed.communicate()
+        os.kill(int(driver), signal.SIGKILL)
         assert (await browser.capture(URL, saved("<p>乙"))).text == "乙"
 
     shown(test)
@@ -449,7 +486,8 @@ class Rendered(scrapy.Spider):
                                  errback=self.failed, priority=-n)
         yield scrapy.Request(here + "/plain", self.done, priority=-9)
     async def done(self, response):
-        found[response.url] = [response.status, response.xpath("string(//p)").get(), response.flags]
+        text = response.xpath("string(//p | //pre)").get()
+        found[response.url] = [response.status, text, response.flags, "Marketwatch-Fence" in response.headers]
         if response.url.endswith("/b"):
             real = await browser.running()
             await (await real.new_browser_cdp_session()).send("Browser.crash")
@@ -460,10 +498,11 @@ proxy = FenceProxy(Fence([here.split("//")[1]]))
 browser = Browser(Settings(chromium=Path(chromium), page_timeout=10), "")
 process = AsyncCrawlerProcess({
     **scrapy_settings(browser), "CONCURRENT_REQUESTS": 1, "LOG_LEVEL": "CRITICAL", "TELNETCONSOLE_ENABLED": False,
-    "REMOTE_CONTROL_ENABLED": False, "ASYNCIO_EVENT_LOOP": "uvloop.Loop", "RETRY_ENABLED": False,
+    "HTTPERROR_ALLOW_ALL": True, "REMOTE_CONTROL_ENABLED": False, "ASYNCIO_EVENT_LOOP": "uvloop.Loop", "RETRY_ENABLED": False,
 })
 process.crawl(Rendered)
 process.start(stop_after_crawl=True)
+found["free"] = browser.slots._value
 print(json.dumps(found))
 """
 
@@ -483,13 +522,18 @@ def test_spiders_share_the_browser_and_survive_its_death() -> None:
             )
             out, _ = await asyncio.wait_for(child.communicate(), 50)
             found = {url.rpartition("/")[2]: value for url, value in json.loads(out).items()}
-            assert found["plain"] == [200, "原样", []]
+            assert found.pop("free") == module.PAGES_AT_ONCE
+            assert found["plain"] == [200, "原样", [], False]
             if FOUND is None:
                 assert all(found[name][0] == "BrowserMissing" for name in "abc")
                 return
-            assert [found[name] for name in "abc"] == [[200, f"渲染{name}", ["playwright"]] for name in "abc"]
-            assert found["crash"] == [200, "活着", ["playwright"]]
-            assert "采集计划没有允许它" in str(found["secret"])
-            assert inner.hits == []
+            assert [found[name] for name in "abc"] == [
+                [200, f"渲染{name}", ["playwright"], False] for name in "abc"
+            ]
+            assert found["crash"] == [200, "活着", ["playwright"], False]
+            status, text, _, by_fence = found["secret"]
+            assert (status, by_fence) == (403, True)
+            assert "采集计划没有允许它" in text
+            assert inner.connections == 0
 
     asyncio.run(main())

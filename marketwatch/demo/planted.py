@@ -66,7 +66,7 @@ NO_MAKER: Mapping[str, str | None] = {"生产厂家": "", "厂址": "", "合格�
 VIOLATIONS: tuple[Plant, ...] = (
     # wildlife
     goods("wildlife", "title", "饰品/手串", "老象牙手串 108颗 随形打磨 送鉴定卡"),
-    goods("wildlife", "description", "文玩/摆件", "老料雕件 书房陈设 送礼", description="整料取自非洲犀角，打灯可见鱼子纹，支持当面验货。"),
+    goods("wildlife", "description", "文玩/摆件", "老料雕件 书房陈设 送礼", description="整料取自非洲犀角，打灯可见鱼子纹，支持当面验货。", attributes={"材质": None}),
     goods("wildlife", "attributes", "饰品/发饰", "复古手工发簪 半透明花色", attributes={"材质": "天然玳瑁"}, shop="gb18030"),
     goods("wildlife", "title", "饰品/手串", "穿·山·甲 鳞片挂件 孤品", note="隔字"),
     dish("wildlife", "title", "川味小馆", "红烧果子狸 野味现做"),

@@ -12,6 +12,7 @@ from marketwatch.reading.platforms import Platform
 from marketwatch.reading.reader import Reader, Reading
 from marketwatch.reading.saved import extract, guess_type, page_from_file
 from marketwatch.reading.schema import pack_schema
+from marketwatch.reading.trails import is_route
 
 __all__ = [
     "ABSENT",
@@ -25,6 +26,7 @@ __all__ = [
     "Trace",
     "extract",
     "guess_type",
+    "is_route",
     "pack_schema",
     "page_from_file",
 ]

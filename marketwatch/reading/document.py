@@ -342,7 +342,7 @@ def join(base: str, url: str) -> str | None:
     if _ROOTED.fullmatch(url):
         scheme, _, rest = base.partition("://")
         return f"{scheme}://{rest.partition('/')[0]}{url}"
-    if not url or url.startswith("#") or "\n" in url:
+    if not url or (url.startswith("#") and not url.startswith(("#/", "#!/"))) or "\n" in url:
         return None
     try:
         full = urljoin(base, url)

@@ -57,8 +57,13 @@ class Card:
     price: Decimal | None
 
 
+def is_route(url: str) -> bool:
+    """Whether a script finds its page in the fragment: `#/goods/1`, `#!/goods/1`."""
+    return re.match(r"!?/.", url.partition("#")[2]) is not None
+
+
 def canonical(url: str) -> str:
-    """The address without fragment, session and tracking parameters."""
+    """The address without session and tracking parameters, and without a fragment that is no route."""
     parts = urlsplit(url)
     kept = [
         (name, value)
@@ -67,7 +72,8 @@ def canonical(url: str) -> str:
     ]
     path = re.sub(r";(?:jsessionid|sid)=[^/?]*", "", parts.path, flags=re.I)
     query = urlencode(kept) if len(kept) != parts.query.count("&") + 1 or not parts.query else parts.query
-    return urlunsplit((parts.scheme, parts.netloc, path or "/", query if kept else "", ""))
+    route = parts.fragment if is_route(url) else ""
+    return urlunsplit((parts.scheme, parts.netloc, path or "/", query if kept else "", route))
 
 
 def is_trap(url: str) -> bool:
@@ -89,6 +95,8 @@ def internal(doc: Document) -> Iterator[tuple[Any, str]]:
         if (anchor.get("rel") or "").lower() == "nofollow":
             continue
         full = join(doc.base, anchor.get("href") or "")
+        if full and not doc.page.rendered:
+            full = full.partition("#")[0]
         if full and urlsplit(full).netloc.lower() == site:
             yield anchor, canonical(full)
 

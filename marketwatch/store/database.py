@@ -101,10 +101,11 @@ class Database:
 
         Yields its psycopg connection, so that procrastinate can add jobs to it (`configure(connection=…)`).
         """
-        with self._begin() as connection:
-            driver = connection.connection.driver_connection
-            assert isinstance(driver, psycopg.Connection)
-            yield driver
+        try:
+            with self._begin() as connection:
+                yield _driver(connection)
+        except _Collision as collision:
+            raise self._busy(collision) from collision
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         """`work` in a transaction of its own, again when it collided with another one."""
@@ -114,11 +115,12 @@ class Database:
                     return work(connection)
             except _Collision as collision:
                 if attempt == ATTEMPTS:
-                    raise DatabaseDown(
-                        f"数据库 {self.where} 太忙：{collision}", hint="请稍后再试"
-                    ) from collision
+                    raise self._busy(collision) from collision
                 time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311
         raise AssertionError
+
+    def _busy(self, collision: _Collision) -> DatabaseDown:
+        return DatabaseDown(f"数据库 {self.where} 太忙：{collision}", hint="请稍后再试")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -136,7 +138,7 @@ class Database:
             if isinstance(origin, psycopg.OperationalError | psycopg.InterfaceError | exc.TimeoutError):
                 raise DatabaseDown(
                     f"连不上数据库 {self.where}：{str(origin).strip()}",
-                    hint="确认数据库在运行后再试（内置数据库：marketwatch db start）",
+                    hint="确认数据库在运行后再试（marketwatch db status 会启动内置数据库）",
                 ) from fault
             raise
 
@@ -176,6 +178,12 @@ def patiently(call: Callable[..., T], *args: Any, patience: float = 30.0) -> T:
 
 class _Collision(Exception):
     pass
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
 
 
 def _newest(folder: Path) -> str:
@@ -219,11 +227,9 @@ def _migrate_queue(connection: Connection) -> None:
     missing = [name for name in names if name not in done]
     if not missing:
         return
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
     scripts = [folder / f"{name}.sql" for name in missing] if done else [folder.parent / "schema.sql"]
     for script in scripts:
-        driver.execute(script.read_bytes())
+        _driver(connection).execute(script.read_bytes())
     connection.execute(
         text("INSERT INTO queue_schema (migration) VALUES (:name)"), [{"name": n} for n in missing]
     )

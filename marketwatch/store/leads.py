@@ -141,7 +141,11 @@ class Leads(Database):
             seen = connection.execute(
                 select(observations)
                 .join(listings)
-                .where(listings.c.platform == row["platform"], listings.c.item_id == row["subject"])
+                .where(
+                    row["subject_kind"] == "item",
+                    listings.c.platform == row["platform"],
+                    listings.c.item_id == row["subject"],
+                )
                 .order_by(observations.c.seen_at)
             ).mappings()
             return Lead(

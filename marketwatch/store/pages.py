@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.dialects.postgresql import insert
 
-from marketwatch.records import Outcome, PageResult, Stored
+from marketwatch.records import Outcome, PageResult, Record, Stored, parse_record
 from marketwatch.store.database import Database
 from marketwatch.store.rows import given, rows
 from marketwatch.store.save import PLACE, Save, place
-from marketwatch.store.tables import pages, targets
+from marketwatch.store.tables import pages, records, targets
 
 
 class _Ids(Protocol):
@@ -115,6 +115,23 @@ class Pages(Database):
             yield from portion
             after_id = portion[-1].id
 
+    def records_of(self, run: str) -> Iterator[Record]:
+        """Every record of a run, page by page; read in portions."""
+        after_id = 0
+        while portion := self._records_after(run, after_id):
+            for after_id, data in portion:  # noqa: B007 - where the next portion begins
+                yield parse_record(data)
+
+    def _records_after(self, run: str, after_id: int) -> list[tuple[int, Any]]:
+        held = (pages.c.run == run) & (pages.c.id > after_id) & (pages.c.records > 0)
+        some = select(pages.c.id).where(held).order_by(pages.c.id).limit(500)
+        query = (
+            select(records.c.page, records.c.record)
+            .where(records.c.page.in_(some))
+            .order_by(records.c.page, records.c.seq)
+        )
+        return [(row.page, row.record) for row in self._run(lambda connection: connection.execute(query).all())]
+
     def _stored(
         self, run: str, wanted: ColumnElement[bool], lane: str | None, after_id: int, limit: int | None = None
     ) -> list[StoredPage]:
@@ -137,7 +154,7 @@ _ADOPT = (
     insert(pages)
     .from_select(
         ["platform", *_UNREAD],
-        select(targets.c.platform, *_rows.c).join(targets, targets.c.id == _rows.c.target),
+        select(func.coalesce(targets.c.platform, ""), *_rows.c).join(targets, targets.c.id == _rows.c.target),
     )
     .on_conflict_do_nothing()
 )

@@ -15,7 +15,7 @@ from marketwatch.campaigns import SHANGHAI, Target
 from marketwatch.errors import UsageError
 from marketwatch.records import Outcome, utcnow
 from marketwatch.store.database import Database
-from marketwatch.store.tables import findings, pages, records, runs, targets
+from marketwatch.store.tables import findings, pages, runs, targets
 
 TODO, DOING = "todo", "doing"
 COVERED = (Outcome.DONE, Outcome.EMPTY, Outcome.NOT_FOUND)
@@ -258,8 +258,13 @@ class Runs(Database):
 
 def _report(connection: Connection, run: str) -> RunReport:
     leads = select(func.count(findings.c.lead.distinct())).where(findings.c.run == run)
-    by_outcome = select(pages.c.outcome, func.count()).where(pages.c.run == run).group_by(pages.c.outcome)
-    page_outcomes = {outcome or "unread": count for outcome, count in connection.execute(by_outcome).tuples()}
+    by_outcome = (
+        select(pages.c.outcome, func.count(), func.sum(pages.c.records))
+        .where(pages.c.run == run)
+        .group_by(pages.c.outcome)
+    )
+    stored = connection.execute(by_outcome).tuples().all()
+    page_outcomes = {outcome or "unread": count for outcome, count, _ in stored}
     per_target = select(
         targets.c.platform,
         targets.c.lane,
@@ -290,14 +295,13 @@ def _report(connection: Connection, run: str) -> RunReport:
     for row in connection.execute(failed):
         complete = False
         reasons["page", row.platform, row.outcome, row.reason] += row.times
-    record_count = select(func.count()).select_from(records).join(pages).where(pages.c.run == run)
     return RunReport(
         run=run,
         targets=total,
         ended=ended,
         complete=complete,
         pages=sum(page_outcomes.values()),
-        records=connection.scalar(record_count) or 0,
+        records=sum(record_count for _, _, record_count in stored),
         leads=connection.scalar(leads) or 0,
         rows=tuple(
             ReportRow(platform, outcome, a["targets"], a["pages"], a["records"], a["leads"])

@@ -188,11 +188,10 @@ class Save:
                 "price": _price(record),
                 "list_price": record.list_price,
             }
-            sights[who].append(
-                {"page": page_id, "seen_at": page.fetched_at, "text_sha256": _text_digest(record), **values}
-            )
+            sight: Row = {"page": page_id, "seen_at": page.fetched_at, "text_sha256": _text_digest(record)}
+            sights[who].append(sight | values)
             shop = record.shop.id if record.shop else None
-            row = {
+            row: Row = {
                 "platform": who[0],
                 "item_id": who[1],
                 "page_type": record.page_type,
