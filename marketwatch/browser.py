@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from playwright import async_api as pw
 
 WIDTH, HEIGHT = 1280, 800
-MAX_WIDTH, MAX_HEIGHT = 4000, 30_000
+MAX_WIDTH, MAX_HEIGHT = 2000, 30_000
 QUALITY = 80
 REFUSED = "marketwatch-fence"  # header by which the fence's proxy marks answers of its own
 LOAD_SECONDS = 10.0  # for what a page loads; then it is taken as it stands
@@ -64,8 +64,9 @@ UNFIT = frozenset(  # headers of an archived page that would make the browser do
     )
 )
 
-# Once through the page, so that what loads on sight does, and a wait for pictures; then what there is to see.
-LOOK = """async ([scripts, maxHeight, milliseconds]) => {
+# Once through the page, so that what loads on sight does, and a wait for pictures; then what there is to see. Runs
+# in a world of its own, where the page's scripts can neither stop it nor change what it sees.
+LOOK = """(async (scripts, maxHeight, milliseconds) => {
   const page = document.documentElement, end = Date.now() + milliseconds;
   const frame = () => new Promise(r => requestAnimationFrame(() => setTimeout(r)));
   if (scripts && (document.scripts.length || document.querySelector("[loading=lazy]"))) {
@@ -84,7 +85,7 @@ LOOK = """async ([scripts, maxHeight, milliseconds]) => {
     width: page.scrollWidth, height: page.scrollHeight, title: document.title, url: location.href,
     userAgent: navigator.userAgent, text: document.body ? document.body.innerText : "",
   };
-}"""
+})(%s, %d, %d)"""
 JSON_FRAME = """<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>{url}</title>
 <style>body{{margin:0;font:14px/1.6 sans-serif}}header{{background:#eee;padding:8px 16px}}
 pre{{margin:16px;white-space:pre-wrap;overflow-wrap:anywhere}}</style>
@@ -222,7 +223,7 @@ class Browser:
         except (Error, OSError) as exc:
             await self._discard()
             raise BrowserMissing(
-                f"浏览器无法启动（{options['executable_path']}）：{_first_line(exc)}",
+                f"浏览器无法启动（{options['executable_path']}）：{_reason(exc)}",
                 hint="在终端运行它一次看缺什么；或用 MARKETWATCH_CHROMIUM 指定另一个",
             ) from exc
 
@@ -243,13 +244,16 @@ class Browser:
             notes = _Notes()
             _watch(tab, notes, record)
             wire = await context.new_cdp_session(tab)
+            frame = (await wire.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
             shown = page and _readable(page)
             if shown:
-                await _answer_with(wire, shown, notes)
-            status = await _go(tab, wire, url, notes.loaded)
+                await _answer_with(wire, frame, shown, notes)
+            clock = asyncio.get_running_loop().time
+            end = clock() + LOAD_SECONDS
+            status = await _go(tab, wire, url, notes.loaded, end)
             if page is None or (scripts and notes.asking):
-                await _quiet(notes, 0.05 if page else 0.3)
-            seen = await tab.evaluate(LOOK, [scripts, MAX_HEIGHT, LOAD_SECONDS * 1000])
+                await _quiet(notes, 0.05 if page else 0.3, end)
+            seen = await _look(wire, frame, scripts, max(end - clock(), QUIET_SECONDS))
             width = min(max(seen["width"], WIDTH), MAX_WIDTH)
             height = min(max(seen["height"], HEIGHT), MAX_HEIGHT)
             taken_at = utcnow()
@@ -284,16 +288,17 @@ class Browser:
                     "user_agent": seen["userAgent"],
                     "browser": f"{browser.browser_type.name} {browser.version}",
                     "playwright": version("playwright"),
+                    "arguments": ARGS,
                     "system": platform.platform(),
                 },
-                exchanges=tuple(await asyncio.gather(*map(_exchange, notes.responses))),
+                exchanges=await _exchanges(notes.responses, self.settings.max_page_bytes),
             )
         finally:
             await self._close(context)
 
     async def _close(self, context: pw.BrowserContext) -> None:
         try:
-            await asyncio.wait_for(asyncio.shield(context.close()), CLOSE_SECONDS)
+            await asyncio.wait_for(context.close(), CLOSE_SECONDS)
         except TimeoutError:  # a page that cannot even be closed takes the browser with it
             async with self._lock:
                 await self._discard()
@@ -341,9 +346,8 @@ def _watch(tab: pw.Page, notes: _Notes, record: bool) -> None:
     tab.on("response", on_response)
 
 
-async def _answer_with(wire: pw.CDPSession, page: Page, notes: _Notes) -> None:
+async def _answer_with(wire: pw.CDPSession, frame: str, page: Page, notes: _Notes) -> None:
     """The document comes from `page`; where it wants to lead the window from there, nothing follows."""
-    frame = (await wire.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
     answered = False
 
     async def on_paused(event: dict[str, Any]) -> None:
@@ -370,8 +374,8 @@ async def _answer_with(wire: pw.CDPSession, page: Page, notes: _Notes) -> None:
     await wire.send("Fetch.enable", {"patterns": [{"resourceType": "Document"}]})
 
 
-async def _go(tab: pw.Page, wire: pw.CDPSession, url: str, loaded: asyncio.Event) -> int | None:
-    """Open it and wait for what it loads, within reason; its status where there is one."""
+async def _go(tab: pw.Page, wire: pw.CDPSession, url: str, loaded: asyncio.Event, end: float) -> int | None:
+    """Open it and wait for what it loads, until `end` at most; its status where there is one."""
     from playwright.async_api import TimeoutError as TooSlow
 
     if urlsplit(url).scheme not in ("http", "https"):
@@ -385,26 +389,58 @@ async def _go(tab: pw.Page, wire: pw.CDPSession, url: str, loaded: asyncio.Event
     if response and REFUSED in response.headers:
         raise PageError((await response.text()).strip(), place=Place(url))
     with suppress(TimeoutError):  # what is there by then is shown
-        await asyncio.wait_for(loaded.wait(), LOAD_SECONDS)
+        async with asyncio.timeout_at(end):
+            await loaded.wait()
     return response.status if response else None
 
 
-async def _quiet(notes: _Notes, calm: float) -> None:
-    """Wait until what scripts ask for has come and nothing new was asked for `calm` seconds, within reason."""
+async def _quiet(notes: _Notes, calm: float, end: float) -> None:
+    """Wait until what scripts ask for has come and nothing was asked for `calm` seconds; until `end` at most."""
     clock = asyncio.get_running_loop().time
-    since = begun = clock()
-    while clock() < min(since + calm, begun + QUIET_SECONDS):
+    since = clock()
+    end = min(end, since + QUIET_SECONDS)
+    while clock() < min(since + calm, end):
         await asyncio.sleep(0.02)
         if notes.asking:
             since = clock()
 
 
-async def _exchange(response: pw.Response) -> Exchange:
-    """As the browser tells it: the body decoded; the address is the proxy's and therefore left out."""
+async def _look(wire: pw.CDPSession, frame: str, scripts: bool, seconds: float) -> dict[str, Any]:
+    world = await wire.send("Page.createIsolatedWorld", {"frameId": frame})
+    answer = await wire.send(
+        "Runtime.evaluate",
+        {
+            "expression": LOOK % (json.dumps(scripts), MAX_HEIGHT, seconds * 1000),
+            "contextId": world["executionContextId"],
+            "awaitPromise": True,
+            "returnByValue": True,
+        },
+    )
+    if fault := answer.get("exceptionDetails"):
+        raise PageError(f"浏览器无法读取页面：{fault.get('text')}")
+    seen: dict[str, Any] = answer["result"]["value"]
+    return seen
+
+
+async def _exchanges(responses: list[pw.Response], limit: int) -> tuple[Exchange, ...]:
+    found = await asyncio.gather(*(_exchange(one, limit) for one in responses))
+    return tuple(one for one in found if one is not None)
+
+
+async def _exchange(response: pw.Response, limit: int) -> Exchange | None:
+    """As the browser tells it: body decoded, and without an address, which would be the proxy's. None where the
+    body cannot be had, for an exchange with another body than it had would be a false one."""
     request = response.request
     body = b""
-    with suppress(Exception):  # of a redirect, or gone with its tab
-        body = await response.body()
+    if response.status not in (204, 304) and not 300 < response.status < 309:
+        try:
+            if request.resource_type == "media" or int(response.headers.get("content-length", 0)) > limit:
+                return None
+            async with asyncio.timeout(QUIET_SECONDS):
+                body = await response.body()
+        except Exception:  # gone with its frame, never ending, or of nonsensical length
+            return None
+    begun = request.timing["startTime"] / 1000
     return Exchange(
         url=response.url,
         method=request.method,
@@ -413,7 +449,7 @@ async def _exchange(response: pw.Response) -> Exchange:
         status=response.status,
         headers=_pairs(await response.headers_array()),
         body=body,
-        fetched_at=datetime.fromtimestamp(request.timing["startTime"] / 1000, UTC),
+        fetched_at=datetime.fromtimestamp(begun, UTC) if begun > 0 else utcnow(),
         rendered=True,
     )
 
@@ -444,6 +480,12 @@ def _readable(page: Page) -> Page:
 
 def _crashed(exc: Exception) -> bool:
     return any(word in str(exc).lower() for word in ("crash", "been closed", "connection closed"))
+
+
+def _reason(exc: BaseException) -> str:
+    """What the browser itself said last, as Playwright quotes it."""
+    said = [line.partition("[err]")[2].strip() for line in str(exc).splitlines() if "[err]" in line]
+    return said[-1] if said else _first_line(exc)
 
 
 def _first_line(exc: BaseException) -> str:

@@ -14,6 +14,8 @@ import typer
 
 from marketwatch.cli_output import AsJson, emit, say, store, table
 from marketwatch.errors import CrawlIncomplete, MarketwatchError, UsageError
+from marketwatch.platforms_cli import app as platforms_app
+from marketwatch.platforms_cli import tell_losses
 from marketwatch.rules_cli import app as rules_app
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     add_completion=True,
 )
-platforms_app = typer.Typer(help="平台包：看、查。", no_args_is_help=True)
 leads_app = typer.Typer(help="线索：列表、查看、导出。", no_args_is_help=True)
 db_app = typer.Typer(help="数据库：状态、升级、停止。", no_args_is_help=True)
 app.add_typer(platforms_app, name="platforms")
@@ -82,16 +83,18 @@ def crawl(
 def crawl_run(run: str, opened: Store) -> RunReport:
     """Crawl with progress on stderr. On Ctrl-C says how to go on."""
     from marketwatch.config import settings
-    from marketwatch.crawl import crawl, quiet_logging
+    from marketwatch.crawl import crawl, field_losses, quiet_logging
     from marketwatch.progress import progress
 
     say(f"运行 {run} 开始")
     try:
         with quiet_logging(), progress(opened, run) as tick:
-            return crawl(run, opened, settings(), tick)
+            report = crawl(run, opened, settings(), tick)
     except (KeyboardInterrupt, MarketwatchError):
         say(f"运行 {run} 已中断，未完成的目标都已保留。继续：marketwatch crawl --resume {run}")
         raise
+    tell_losses(field_losses(run, opened))
+    return report
 
 
 def print_report(report: RunReport, as_json: bool) -> None:
@@ -217,8 +220,9 @@ def extract(
     for fault in reader.faults:
         say(f"平台包有误，已略过：{fault}")
     reading = reader.read(page_from_file(file, url), trace=verbose)
-    for line in reading.trace if verbose else ():
-        say(str(line))
+    if verbose:
+        table(("栏", "选择器", "原文", "清洗后"), (one.cells() for one in reading.trace), err=True)
+        say(f"平台 {reading.platform or '（无平台包）'}，页面 {reading.kind}，{reading.outcome} {reading.reason}")
     for record in reading.records:
         emit(record.to_json())
     if not reading.records:
@@ -285,38 +289,6 @@ def schema(what: Annotated[str, typer.Argument(help="record、platform、rules �
     if what not in schemas:
         raise UsageError(f"没有 {what} 的 schema", hint=f"可选：{'、'.join(schemas)}")
     typer.echo(json.dumps(schemas[what](), ensure_ascii=False, indent=2))
-
-
-@platforms_app.command("list")
-def platforms_list(as_json: AsJson = False) -> None:
-    """列出平台包、它们认识的页面和是否需要浏览器。"""
-    from marketwatch.config import settings
-    from marketwatch.reading import Reader
-
-    reader = Reader.load(settings().platforms_dir)
-    rows = [
-        {
-            "name": pack.name,
-            "title": pack.title,
-            "type": pack.type,
-            "hosts": list(pack.hosts),
-            "kinds": list(pack.kinds),
-            "entries": list(pack.entries),
-        }
-        for pack in reader.platforms.values()
-    ]
-    if as_json:
-        for row in rows:
-            emit(row)
-    else:
-        joined = (
-            (r["name"], r["title"], r["type"], " ".join(r["kinds"]), " ".join(r["entries"])) for r in rows
-        )
-        table(("平台", "名称", "类型", "页面", "入口"), joined)
-    if reader.faults:
-        for fault in reader.faults:
-            say(str(fault))
-        raise MarketwatchError(f"{len(reader.faults)} 处错误")
 
 
 # --- leads

@@ -24,12 +24,12 @@ def emit(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Columns on a terminal; tab-separated text for a pipe."""
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
+    """Columns on a terminal; tab-separated text for a pipe. `err` prints it to stderr."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
+    if not (sys.stderr if err else sys.stdout).isatty():
         for row in [list(headers), *cells]:
-            typer.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+            typer.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row), err=err)
         return
     from rich.console import Console
     from rich.table import Table
@@ -40,7 +40,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         shown.add_column(header, overflow="fold")
     for row in cells:
         shown.add_row(*map(Text, row))
-    Console().print(shown)
+    Console(stderr=err).print(shown)
 
 
 @contextmanager

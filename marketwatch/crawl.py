@@ -34,6 +34,7 @@ from marketwatch.errors import ConfigError, EnvironmentFault, MarketwatchError, 
 from marketwatch.fence import Fence, FenceProxy
 from marketwatch.matcher import Matcher
 from marketwatch.reading import Reader
+from marketwatch.reading.check import Loss, counted, losses
 from marketwatch.records import Outcome, Page, Stored
 from marketwatch.rulebook import Rulebook
 from marketwatch.store import RunReport, Store, patiently
@@ -57,6 +58,7 @@ SPIDERS: tuple[type[MarketSpider], ...] = (
     LivestreamSpider,
     WebsiteSpider,
 )
+EARLIER_RUNS = 10  # what a run's field coverage is compared with
 LANES_AT_ONCE = 8
 MAX_PAUSES = 5  # rate limits in a row without a new page, then the target ends as rate limited
 MAX_TRIES = 4  # begun so often without an end, whether by errors or by workers that died of it: given up
@@ -421,6 +423,13 @@ def resume(run: str, store: Store) -> None:
     """Raises UsageError when the run does not exist or has nothing left to do."""
     if not store.run(run).open:
         raise UsageError(f"运行 {run} 已经全部完成")
+
+
+def field_losses(run: str, store: Store) -> list[Loss]:
+    """Fields that the packs read clearly less often than in the runs before."""
+    began = store.run(run).started
+    earlier = [row.id for row in store.list_runs() if row.started < began][:EARLIER_RUNS]
+    return losses(counted(store.filled_fields(earlier)), counted(store.filled_fields([run])))
 
 
 def crawl(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -54,12 +54,6 @@ _EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
 _MAX_HITS = 20_000
 _MAX_GAP = 4
 _VAGUE = re.compile(r"其他|其它|杂货|闲置|二手|未分类|全部|默认|综合|^$")
-_Key = Hashable
-
-
-Check = Callable[[Collection[_Key]], bool]
-
-
 class Hit(NamedTuple):
     """A word found: its field, its slice of the joined text, its slice of the folded text, and its disguise."""
 
@@ -104,13 +98,6 @@ class Group(NamedTuple):
     evasion: frozenset[str]
 
 
-class _Literal(NamedTuple):
-    """Texts that an expression needs; they enter the automaton only where they are the trigger of a rule."""
-
-    words: Words
-    evasion: frozenset[str]
-
-
 class _Expression(NamedTuple):
     """A compiled expression, and folded texts of which every match holds one (none: cannot be told)."""
 
@@ -122,11 +109,15 @@ class _Compiled(NamedTuple):
     rule: Rule
     words: dict[Words, int]
     regexes: dict[str, _Expression]
-    excepts: tuple[tuple[Except, int, int], ...]  # with the groups of its words and of its disqualifier
+    excepts: tuple[tuple[Except, int], ...]  # with the group of its words
     textual: bool
     counting: Count | None
     fields: frozenset[str]
-    needs: Check | None
+
+
+_Clause = frozenset[int]  # words and states of fields, of which one must be there
+_Way = tuple[_Clause, ...]  # one way a condition can hold: every clause
+_MAX_WAYS = 24
 
 
 class Matcher:
@@ -136,26 +127,40 @@ class Matcher:
         self.book = book
         self._groups: dict[Group, int] = {}
         self._in_order: list[Group] = []
-        self._triggers: dict[_Key, list[int]] = defaultdict(list)
+        self._states: dict[tuple[str, str, str], int] = {}  # numbered below zero
+        self._costs: dict[int, float] = {}
+        self._entries: dict[int, list[tuple[int, _Way]]] = defaultdict(list)  # trigger → rule, what else it needs
         self._always: list[int] = []
-        self._watched: set[_Key] = set()  # states of fields that some rule asks for
         self._rules: list[_Compiled] = []
         for rule in book.rules:
             if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft"):
                 self._add(rule)
-        self._watched |= {key for key in self._triggers if isinstance(key, tuple)}
-        self._paths = tuple(sorted({k[1] for k in self._watched if isinstance(k, tuple) and k[0] == "field"}))
+        self._firing = frozenset(self._entries)
+        fields = sorted({path for sort, path, _ in self._states if sort == "field"})
+        self._paths = tuple(
+            (tuple(path.split(".")), *(self._states.get(("field", path, s)) for s in ("shown", "present", "empty")))
+            for path in fields
+        )
         self._attribute_groups: dict[str, tuple[str, ...]] = {}
+        self._attribute_states: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         self._categories: dict[str, frozenset[str]] = {}
+        self._scopes: dict[tuple[Any, ...], frozenset[int]] = {}
         self._build()
 
     # compiling
 
-    def _group(self, words: Words, evasion: frozenset[str]) -> int:
-        group = Group(tuple(self.book.words(words)), evasion)
+    def _group(self, words: tuple[str, ...], evasion: frozenset[str]) -> int:
+        group = Group(words, evasion)
         if group not in self._groups:
             self._in_order.append(group)
+            self._costs[len(self._groups)] = _commonness(words)
         return self._groups.setdefault(group, len(self._groups))
+
+    def _state(self, state: str, path: str) -> int:
+        key = _state_key(state, path)
+        number = self._states.setdefault(key, -1 - len(self._states))
+        self._costs[number] = 20.0 if key[2] == "empty" or path in _SELDOM else 5000.0
+        return number
 
     def _add(self, rule: Rule) -> None:
         number = len(self._rules)
@@ -164,7 +169,7 @@ class Matcher:
         count: Count | None = None
         for part in walk(rule.when):
             if isinstance(part, Words):
-                words[part] = self._group(part, rule.evasion)
+                words[part] = self._group(tuple(self.book.words(part)), rule.evasion)
             elif isinstance(part, Regex):
                 regexes[part.pattern] = _regex(part.pattern)
             elif isinstance(part, Compare) and part.regex:
@@ -173,73 +178,63 @@ class Matcher:
                 count = part
         plain: frozenset[str] = frozenset({"separators", "variants"})
         excepts = tuple(
-            (
-                e,
-                self._group(e.words, plain) if e.kind in ("phrase", "anywhere") else -1,
-                -1,
-            )
+            (e, self._group(tuple(self.book.words(e.words)), plain) if e.kind in ("phrase", "anywhere") else -1)
             for e in rule.excepts
         )
-        triggers = self._literals(rule.when, rule)
-        if triggers is not None:
-            triggers = {self._group(*key) if isinstance(key, _Literal) else key for key in triggers}
-        textual = triggers is None or any(isinstance(key, int) for key in triggers)
-        fields = frozenset(rule.scope.fields)
-        self._rules.append(
-            _Compiled(
-                rule, words, regexes, excepts, textual, count, fields, _needs(rule.when, words, self._watched)
-            )
-        )
-        if triggers is None:
-            self._always.append(number)
-        for key in triggers or ():
-            self._triggers[key].append(number)
+        ways = self._ways(rule.when, words, regexes)
+        textual = False
+        for way in ways:
+            if not way:
+                self._always.append(number)
+                textual = True
+                break
+            first, *rest = sorted(way, key=self._cost)
+            textual = textual or any(key >= 0 for key in first)
+            for key in first:
+                self._entries[key].append((number, tuple(rest)))
+        self._rules.append(_Compiled(rule, words, regexes, excepts, textual, count, frozenset(rule.scope.fields)))
 
-    def _literals(self, condition: Condition, rule: Rule) -> set[_Key] | None:
-        """What must be there for the condition to hold: groups of words or states of fields, any of them.
-        None: nothing in particular."""
+    def _ways(
+        self, condition: Condition, words: Mapping[Words, int], regexes: Mapping[str, _Expression]
+    ) -> list[_Way]:
+        """The ways a condition can hold, as far as words and states of fields tell: never one too few. An empty way:
+        nothing in particular must be there."""
         match condition:
             case Words():
-                return {self._group(condition, rule.evasion)}
+                return [(frozenset({words[condition]}),)]
             case Regex() | Compare(regex=str()) if isinstance(condition, Regex) or condition.regex:
-                pattern = condition.pattern if isinstance(condition, Regex) else condition.regex
-                literals = required_literals(pattern)
-                return {_Literal(Words(literals), frozenset({"variants"}))} if literals else None
+                literals = regexes[condition.pattern if isinstance(condition, Regex) else condition.regex].literals
+                return [(frozenset({self._group(literals, frozenset({"variants"}))}),)] if literals else [()]
             case All() | Near():
-                found = [keys for part in condition.parts if (keys := self._literals(part, rule)) is not None]
-                return min(found, key=self._cost) if found else None
-            case AnyOf():
-                union: set[_Key] = set()
+                out: list[_Way] = [()]
                 for part in condition.parts:
-                    if (keys := self._literals(part, rule)) is None:
-                        return None
-                    union |= keys
-                return union
+                    ways = self._ways(part, words, regexes)
+                    if len(out) * len(ways) > _MAX_WAYS:
+                        ways = [self._either(ways)]
+                    out = [(*one, *other) for one in out for other in ways]
+                return out
+            case AnyOf():
+                every = [way for part in condition.parts for way in self._ways(part, words, regexes)]
+                return every if len(every) <= _MAX_WAYS else [self._either(every)]
             case Shown(state=state, fields=fields):
-                return None if state == "absent" else {_state_key(state, path) for path in fields}
+                return [(frozenset(self._state(state, path) for path in fields),) if state != "absent" else ()]
             case Compare() | DateIs() | Identifier():
                 path = condition.field
-                if path in ("crawl_date", "text", ""):
-                    return None
-                return {_state_key("present", path)}
+                return [() if path in ("crawl_date", "text", "") else (frozenset({self._state("present", path)}),)]
             case Differs():
-                return {_state_key("present", condition.fields[0])}
+                return [tuple(frozenset({self._state("present", path)}) for path in condition.fields)]
             case Count():
-                return {_state_key("present", condition.by)}
+                return [(frozenset({self._state("present", condition.by)}),)]
             case Not():
-                return None
+                return [()]
 
-    def _cost(self, keys: set[_Key]) -> float:
-        """How often a set of triggers goes off, roughly: short words often, plain presence nearly always."""
-        total = 0.0
-        for key in keys:
-            if isinstance(key, int):
-                total += _commonness(self._in_order[key].words)
-            elif isinstance(key, _Literal):
-                total += _commonness(key.words.words)
-            else:
-                total += 20.0 if isinstance(key, tuple) and key[-1] == "empty" else 5000.0
-        return total
+    def _either(self, ways: list[_Way]) -> _Way:
+        """What any of the ways needs, in one clause."""
+        return (frozenset().union(*(min(way, key=self._cost) for way in ways)),) if all(ways) else ()
+
+    def _cost(self, clause: _Clause) -> float:
+        """How often a clause is met, roughly: short words often, plain presence nearly always."""
+        return sum(self._costs[key] for key in clause)
 
     def _build(self) -> None:
         patterns: dict[str, dict[int, str]] = {}
@@ -260,7 +255,6 @@ class Matcher:
         self._automaton = AhoCorasick(
             self._forms or ["\0"], matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
         )
-        self._firing = frozenset(self._triggers)
 
     @property
     def patterns(self) -> int:
@@ -322,6 +316,50 @@ class Matcher:
                 self._attribute_groups[key] = groups
         return groups
 
+    def attribute_states(self, key: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What rules watch of an attribute of this name: where it has a value, where it is empty."""
+        states = self._attribute_states.get(key)
+        if states is None:
+            names = (key, *self.attribute_groups(key))
+            present, empty = (
+                tuple(n for name in names if (n := self._states.get(("attribute", name, state))) is not None)
+                for state in ("present", "empty")
+            )
+            states = present, empty
+            if len(self._attribute_states) < 50_000:
+                self._attribute_states[key] = states
+        return states
+
+    def in_scope(self, record: Record) -> frozenset[int]:
+        """Rules whose scope admits a page of this kind and category."""
+        comments = bool(record.comments)
+        key = (record.page_type, record.platform_type, record.category, comments)
+        scope = self._scopes.get(key)
+        if scope is None:
+            scope = frozenset(
+                n for n, c in enumerate(self._rules)
+                if (comments or c.fields != _COMMENTS) and self._admits(c, record)
+            )  # fmt: skip
+            if len(self._scopes) < 20_000:
+                self._scopes[key] = scope
+        return scope
+
+    def _admits(self, compiled: _Compiled, record: Record) -> bool:
+        """Whether the scope of a rule admits a record. A page or category that is unknown or vague fits a rule on
+        words, and no rule that rests on fields alone."""
+        scope, unknown = compiled.rule.scope, (None,) if compiled.textual else ()
+        if scope.page_types and record.page_type not in (*unknown, *scope.page_types):
+            return False
+        if scope.platform_types and record.platform_type not in (*unknown, *scope.platform_types):
+            return False
+        category = record.category or ""
+        groups = self.categories(category)
+        if any(name in groups or name in category for name in scope.not_categories):
+            return False
+        if not scope.categories or any(name in groups or name in category for name in scope.categories):
+            return True
+        return compiled.textual and bool(_VAGUE.search(category))
+
     def categories(self, category: str) -> frozenset[str]:
         groups = self._categories.get(category)
         if groups is None:
@@ -331,35 +369,6 @@ class Matcher:
             if len(self._categories) < 50_000:
                 self._categories[category] = groups
         return groups
-
-
-def _needs(condition: Condition, groups: Mapping[Words, int], watched: set[_Key]) -> Check | None:
-    """Whether what a condition needs is there at all: a word of every part, a field in the state asked for. Cheap,
-    and never wrong in saying no. None: needs nothing that could be told so."""
-    match condition:
-        case Words():
-            group = groups[condition]
-            return lambda present: group in present
-        case Shown(state=state, fields=fields) if state != "absent":
-            keys = frozenset(_state_key(state, path) for path in fields)
-            watched |= keys
-            return lambda present: not keys.isdisjoint(present)
-        case Compare(field=path) if path:
-            key = _state_key("present", path)
-            watched.add(key)
-            return lambda present: key in present
-        case All(parts=parts) | Near(parts=parts):
-            checks = [check for part in parts if (check := _needs(part, groups, watched)) is not None]
-            if len(checks) < 2:
-                return checks[0] if checks else None
-            return lambda present: all(check(present) for check in checks)
-        case AnyOf(parts=parts):
-            either = [_needs(part, groups, watched) for part in parts]
-            sure = [check for check in either if check is not None]
-            if len(sure) < len(either):
-                return None
-            return lambda present: any(check(present) for check in sure)
-    return None
 
 
 def counts(book: Rulebook, packs: Collection[str] | None = None) -> bool:
@@ -413,6 +422,7 @@ def _state_key(state: str, path: str) -> tuple[str, str, str]:
 
 
 _COMMENTS = frozenset({"comments"})
+_SELDOM = frozenset({"shop.self_declaration", "shop.dine_in", "shop.no_dine_in_mark", "ai_generated", "ai_mark"})
 _SPECIAL = frozenset(Record.model_fields)
 
 
@@ -505,33 +515,43 @@ class _Doc:
     # which rules may hold
 
     def triggered(self) -> list[int]:
-        """Rules that may hold: one of their triggers is there, and so is a word of every part they need."""
+        """Rules that may hold: in scope, and for one of the ways they can hold all that it needs is there."""
         matcher = self.matcher
-        present: set[_Key] = set()
         patterns = matcher._patterns
-        for pattern, _, _ in self.raw:
+        present: set[int] = set()
+        for pattern in {pattern for pattern, _, _ in self.raw}:
             present.update(patterns[pattern])
         if self.repeats:
             present.update(self.grouped)
-        present.update(self._state_keys())
-        rules: set[int] = set(matcher._always)
-        triggers, compiled = matcher._triggers, matcher._rules
-        for key in present & matcher._firing:
-            rules.update(triggers[key])
-        return sorted(n for n in rules if (needs := compiled[n].needs) is None or needs(present))
+        self._note_states(present)
+        fired = present & matcher._firing
+        if not fired and not matcher._always:
+            return []
+        scope, entries = matcher.in_scope(self.record), matcher._entries
+        rules = {number for number in matcher._always if number in scope}
+        for key in fired:
+            for number, needs in entries[key]:
+                if number in scope and number not in rules:
+                    for clause in needs:
+                        if clause.isdisjoint(present):
+                            break
+                    else:
+                        rules.add(number)
+        return sorted(rules)
 
-    def _state_keys(self) -> Iterator[_Key]:
+    def _note_states(self, present: set[int]) -> None:
+        """Adds the states of fields that rules watch."""
         record = self.record
-        for path in self.matcher._paths:
-            value = self.raw_value(path)
+        for path, shown, filled, empty in self.matcher._paths:
+            value = self._at(path)
             if value is not _ABSENT:
-                yield ("field", path, "shown")
-                yield ("field", path, "empty" if _is_empty(value) else "present")
-        for key, text in (record.attributes or {}).items():
-            state = "empty" if _is_empty(text) else "present"
-            yield ("attribute", key, state)
-            for group in self.matcher.attribute_groups(key):
-                yield ("attribute", group, state)
+                if shown is not None:
+                    present.add(shown)
+                if (state := empty if _is_empty(value) else filled) is not None:
+                    present.add(state)
+        if record.attributes:
+            for key, text in record.attributes.items():
+                present.update(self.matcher.attribute_states(key)[_is_empty(text)])
 
     # hits
 
@@ -668,22 +688,14 @@ class _Doc:
     # rules
 
     def holds(self, compiled: _Compiled) -> Witnesses | None:
-        rule, record = compiled.rule, self.record
-        scope, unknown = rule.scope, (None,) if compiled.textual else ()
-        if scope.page_types and record.page_type not in (*unknown, *scope.page_types):
-            return None
-        if scope.platform_types and record.platform_type not in (*unknown, *scope.platform_types):
-            return None
+        """Why a rule in scope holds, or None."""
+        rule = compiled.rule
         if (rule.valid_from and self.day < rule.valid_from) or (rule.valid_to and self.day > rule.valid_to):
-            return None
-        if (scope.categories or scope.not_categories) and not self._category_fits(compiled):
-            return None
-        if compiled.fields == _COMMENTS and not record.comments:
             return None
         found = self._eval(rule.when, compiled)
         if found is None or any(
             e.kind == "anywhere" and any(not self._denied(hit) for hit in self.hits(group))
-            for e, group, _ in compiled.excepts
+            for e, group in compiled.excepts
         ):
             return None
         return found
@@ -691,16 +703,6 @@ class _Doc:
     @cached_property
     def day(self) -> date:
         return self.record.crawl_date or date.today()
-
-    def _category_fits(self, compiled: _Compiled) -> bool:
-        """A category that is unknown or vague fits a rule on words, and no rule that rests on fields alone."""
-        scope, category = compiled.rule.scope, self.record.category or ""
-        groups = self.matcher.categories(category)
-        if any(name in groups or name in category for name in scope.not_categories):
-            return False
-        if not scope.categories or any(name in groups or name in category for name in scope.categories):
-            return True
-        return compiled.textual and bool(_VAGUE.search(category))
 
     def _eval(self, condition: Condition, compiled: _Compiled) -> Witnesses | None:
         match condition:
@@ -817,7 +819,7 @@ class _Doc:
     def _void(self, hit: Hit, compiled: _Compiled) -> bool:
         if compiled.rule.boundary and not hit.evasion and not self._bounded(hit):
             return True
-        for exception, group, _ in compiled.excepts:
+        for exception, group in compiled.excepts:
             if exception.kind == "phrase":
                 for allowed in self.hits(group):
                     overlap = allowed.fstart < hit.fend and hit.fstart < allowed.fend
@@ -864,8 +866,11 @@ class _Doc:
 
     def raw_value(self, path: str) -> Any:
         """The value of a record path, or _ABSENT where it was not collected."""
+        return self._at(tuple(path.split(".")))
+
+    def _at(self, path: tuple[str, ...]) -> Any:
         current: Any = self.record
-        for part in path.split("."):
+        for part in path:
             if current is None or part not in getattr(current, "model_fields_set", ()):
                 return _ABSENT
             current = getattr(current, part)

@@ -211,6 +211,21 @@ def test_scripts_without_end_are_left_out(monkeypatch: pytest.MonkeyPatch) -> No
     asyncio.run(shown_alone(test, Settings(page_timeout=3)))
 
 
+def test_scripts_cannot_change_what_is_seen(shown: Show) -> None:
+    async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
+        text = (
+            "<title>特供</title><p>特供</p><p style='height:3000px'><script>Date.now = requestAnimationFrame = Promise ="
+            "() => { throw 1 }; Object.defineProperty(HTMLElement.prototype, 'innerText', {get: () => '无'});"
+            "Object.defineProperty(Element.prototype, 'scrollHeight', {get: () => 1})</script>"
+        )
+        shot = await browser.capture(URL, saved(text))
+        assert shot.text.strip() == "特供"
+        assert shot.height > 3000
+        assert shot.environment["scripts"] is True
+
+    shown(test)
+
+
 def test_json_is_made_readable(shown: Show) -> None:
     async def test(browser: Browser, here: Site, proxy: FenceProxy) -> None:
         body = '{"店铺":"<b>野味馆</b>","价格":[1,2]}'.encode()

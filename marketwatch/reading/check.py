@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from marketwatch.errors import PageError, Place
-from marketwatch.reading.poet import link_json, load_fixture_page, save_fixture
 from marketwatch.reading.reader import Reader, Reading
 from marketwatch.records import Page
 
@@ -57,6 +57,8 @@ class Check:
 
 def check(reader: Reader, pages: Path, platform: str | None = None) -> Check:
     """Read every fixture under `pages` (tests/pages) again. Raises PageError for a fixture that cannot be read."""
+    from marketwatch.reading.poet import load_fixture_page  # web-poet takes half a second to import
+
     told: list[tuple[str, str, dict[str, Any]]] = []
     seen: set[tuple[str, str]] = set()
     differences: list[Difference] = []
@@ -118,6 +120,8 @@ def _differences(platform: str, case: Path, reading: Reading) -> Iterator[Differ
 
 def reading_json(reading: Reading) -> dict[str, Any]:
     """A reading as a fixture keeps it."""
+    from marketwatch.reading.poet import link_json
+
     return {
         "outcome": reading.outcome.value,
         "kind_read": reading.kind,
@@ -160,6 +164,16 @@ def coverage(records: Iterable[tuple[str, str, dict[str, Any]]]) -> list[Coverag
     ]
 
 
+def counted(fields: Mapping[tuple[str, str], tuple[int, Mapping[str, int]]]) -> list[Coverage]:
+    """Field coverage from counts: by (platform, kind) the number of records, and of those that carry each field."""
+    return [
+        Coverage(platform, kind, name, total, count)
+        for (platform, kind), (total, filled) in sorted(fields.items())
+        for name, count in sorted(filled.items())
+        if name not in _ALWAYS
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """A field that is read much less often than before."""
@@ -171,7 +185,8 @@ class Loss:
 def losses(
     before: Iterable[Coverage], after: Iterable[Coverage], *, fall: float = 0.2, at_least: int = 5
 ) -> list[Loss]:
-    """Fields whose share fell by `fall` or more, where both sides have `at_least` records to judge by.
+    """Fields whose share fell by `fall` or more, and more than chance explains, where both sides have `at_least`
+    records to judge by.
 
     A kind of page that is missing altogether afterwards is for the run's own report: nothing was read of it.
     """
@@ -186,14 +201,23 @@ def losses(
         here = known.get((one.platform, one.kind, one.field)) or Coverage(
             one.platform, one.kind, one.field, size, 0
         )
-        if one.share - here.share >= fall:
+        if one.share - here.share >= fall and _beyond_chance(one, here):
             out.append(Loss(one, here))
     return sorted(out, key=lambda loss: loss.after.share - loss.before.share)
+
+
+def _beyond_chance(before: Coverage, after: Coverage) -> bool:
+    """Three standard errors apart: of some hundred fields compared, none is reported for nothing."""
+    both = (before.filled + after.filled) / (before.records + after.records)
+    error = math.sqrt(both * (1 - both) * (1 / before.records + 1 / after.records))
+    return before.share - after.share > 3 * error
 
 
 def make_fixture(reader: Reader, page: Page, pages: Path, name: str) -> tuple[Path, Reading]:
     """Keep an archived page as fixture `name` of its platform, with what is read from it today, for a person to
     correct. Raises PageError when the name is taken."""
+    from marketwatch.reading.poet import save_fixture
+
     reading = reader.read(page)
     folder = pages / (reading.platform or GENERIC) / name
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -52,13 +52,14 @@ class Trace:
     raw: Any
     cleaned: Any
 
-    def __str__(self) -> str:
+    def cells(self) -> tuple[str, str, str, str]:
+        """Field (with its row), selector, what it found, what came of it: short enough for a table."""
         where = self.field if self.row is None else f"[{self.row}] {self.field}"
         if self.cleaned is ABSENT:
             value = "（缺）"
         else:
             value = "null（页面有此栏而为空）" if self.cleaned is EMPTY else repr(self.cleaned)
-        return f"{where}\t{self.selector}\t{_short(self.raw)} → {_short(value)}"
+        return where, self.selector, _short(self.raw), _short(value)
 
 
 def _short(value: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, func, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
 from marketwatch.records import Outcome, PageResult, Record, Stored, parse_record
@@ -90,7 +90,7 @@ class Pages(Database):
             for page in found
         ]
         return (
-            self._run(lambda connection: connection.execute(_ADOPT, rows(unread)).rowcount) if unread else 0
+            self._run(lambda connection: len(connection.execute(_ADOPT, rows(unread)).all())) if unread else 0
         )
 
     def stored_pages(self, run: str, lane: str | None = None, *, after_id: int = 0) -> list[StoredPage]:
@@ -105,7 +105,7 @@ class Pages(Database):
     def page_outcomes(self, run: str) -> dict[str, Outcome | None]:
         """How each page of a run ended, by the address asked for; None while it has not been read."""
         query = select(pages.c.url, pages.c.outcome).where(pages.c.run == run)
-        found = self._run(lambda connection: connection.execute(query).tuples().all())
+        found = self._run(lambda connection: connection.execute(query).all())
         return {url: Outcome(outcome) if outcome else None for url, outcome in found}
 
     def archived_pages(self, run: str) -> Iterator[StoredPage]:
@@ -130,7 +130,18 @@ class Pages(Database):
             .where(records.c.page.in_(some))
             .order_by(records.c.page, records.c.seq)
         )
-        return [(row.page, row.record) for row in self._run(lambda connection: connection.execute(query).all())]
+        return [
+            (row.page, row.record) for row in self._run(lambda connection: connection.execute(query).all())
+        ]
+
+    def filled_fields(self, runs: Sequence[str]) -> dict[tuple[str, str], tuple[int, dict[str, int]]]:
+        """What the records of some runs carry: by platform and "kind/page type" how many records there are, and
+        in how many each field stands (a shop's as `shop.name`)."""
+        found: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
+        counted = self._run(lambda connection: connection.execute(_FILLED, {"runs": [*runs]}).all())
+        for platform, kind, total, name, count in counted:
+            found.setdefault((platform, kind), (total, {}))[1][name] = count
+        return found
 
     def _stored(
         self, run: str, wanted: ColumnElement[bool], lane: str | None, after_id: int, limit: int | None = None
@@ -147,6 +158,22 @@ class Pages(Database):
         return [_stored_page(row) for row in found]
 
 
+_FILLED = text("""
+    WITH told AS (
+        SELECT pages.platform, pages.kind || '/' || coalesce(record->>'page_type', '') AS kind, record
+        FROM records JOIN pages ON pages.id = records.page WHERE pages.run = ANY(:runs)
+    ), totals AS (
+        SELECT platform, kind, count(*) AS total FROM told GROUP BY platform, kind
+    ), fields AS (
+        SELECT platform, kind, key AS name FROM told, jsonb_object_keys(record) AS key WHERE key <> 'shop'
+        UNION ALL
+        SELECT platform, kind, 'shop.' || key FROM told, jsonb_object_keys(
+            CASE jsonb_typeof(record->'shop') WHEN 'object' THEN record->'shop' ELSE '{}' END
+        ) AS key
+    )
+    SELECT platform, kind, total, name, count(*) FROM fields JOIN totals USING (platform, kind)
+    GROUP BY platform, kind, total, name
+""")
 _FACTS = [name for name in StoredPage.__slots__ if name != "stored"]
 _UNREAD = ("run", "target", "fingerprint", "url", "status", "fetched_at", "rendered", *PLACE)
 _rows = given(*(pages.c[name] for name in _UNREAD))
@@ -157,6 +184,7 @@ _ADOPT = (
         select(func.coalesce(targets.c.platform, ""), *_rows.c).join(targets, targets.c.id == _rows.c.target),
     )
     .on_conflict_do_nothing()
+    .returning(pages.c.id)
 )
 
 

@@ -263,7 +263,7 @@ def _report(connection: Connection, run: str) -> RunReport:
         .where(pages.c.run == run)
         .group_by(pages.c.outcome)
     )
-    stored = connection.execute(by_outcome).tuples().all()
+    stored = connection.execute(by_outcome).all()
     page_outcomes = {outcome or "unread": count for outcome, count, _ in stored}
     per_target = select(
         targets.c.platform,

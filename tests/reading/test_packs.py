@@ -285,9 +285,9 @@ def test_a_page_without_a_block_is_read_generically_and_leads_nowhere(tmp_path: 
 
 def test_trace_shows_selector_raw_and_cleaned(tmp_path: Path) -> None:
     reading = load(tmp_path, HEAD + ITEM).read(page("<h1> 茶 </h1><b class=price>面议</b>"), trace=True)
-    told = {one.field: str(one) for one in reading.trace}
-    assert told["title"] == "title\tcss: h1\t[' 茶 '] → '茶'"
-    assert told["price"].endswith("['面议'] → （缺）")
+    told = {one.field: one.cells() for one in reading.trace}
+    assert told["title"] == ("title", "css: h1", "[' 茶 ']", "'茶'")
+    assert told["price"][2:] == ("['面议']", "（缺）")
 
 
 def test_the_schema_is_one_for_editors_and_knows_every_key() -> None:
