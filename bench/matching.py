@@ -8,6 +8,7 @@ listing, the share of the bare speed that the whole judgement keeps, load time, 
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import resource
@@ -51,10 +52,10 @@ GOODS = (
      "材质=硅胶,TPU,钢化玻璃 适用型号=Mate60,14Pro,红米K70 颜色=黑色,透明,粉色 保修期=6个月",
      "镜头高出一圈，平放不刮花。 孔位精准，不影响充电和听歌。 贴膜附送除尘贴和酒精棉片。 支持多种协议，具体以设备为准。 机型较多，请核对手机型号再下单。 长按三秒开机，自动连接。 续航约二十小时，实际与音量有关。"),
     ("食品/坚果零食", "夏威夷果 混合坚果 牛肉干 山楂条 手撕面包 饼干 海苔 芒果干 瓜子", "独立小包装 整箱 办公室 休闲 原味 奶香 网红 500g 孕妇可食",
-     "生产许可证编号=SC11644010400018 净含量=500g,250g,1kg 保质期=240天,180天,12个月 产地=安徽芜湖,福建漳州 配料=夏威夷果、白砂糖、食用盐 储存方式=阴凉干燥",
+     "生产许可证编号=SC11644010400017 净含量=500g,250g,1kg 保质期=240天,180天,12个月 产地=安徽芜湖,福建漳州 配料=夏威夷果、白砂糖、食用盐 储存方式=阴凉干燥",
      "颗颗饱满，开口好剥，附送开果器。 每袋都有独立包装，出门带着方便。 低温慢烘，保留坚果原本的香味。 开封后请尽快食用，避免受潮。 过敏体质请留意配料表。 日期新鲜，发货前仓库统一查验。 批次不同，包装随机发出。 送长辈送同事都体面。"),
     ("食品/粮油调味", "五常大米 菜籽油 黑芝麻酱 小米 花椒 酱油 火锅底料 干香菇", "东北 农家 新米 5kg 真空 袋装 四川 正宗 非转基因",
-     "生产许可证编号=SC10123018400123 净含量=5kg,2.5kg 保质期=12个月,18个月 产地=黑龙江哈尔滨,四川成都 等级=一级",
+     "生产许可证编号=SC10123018400127 净含量=5kg,2.5kg 保质期=12个月,18个月 产地=黑龙江哈尔滨,四川成都 等级=一级",
      "当季新米，现磨现发。 米粒晶莹，蒸出来有清香。 水和米按一点二比一的比例下锅。 夏天请放冰箱冷藏，防止生虫。 麻辣鲜香，煮面拌菜都行。 破损包赔，收到货请先验收再签收。"),
     ("生鲜/水果", "赣南脐橙 车厘子 红富士苹果 麒麟西瓜 蜜柚 草莓 猕猴桃 凤梨", "当季 现摘 5斤装 大果 顺丰 脆甜 多汁 产地直发",
      "产地=江西赣州,山东烟台,陕西西安 净含量=5斤,9斤 单果重=200-250g 储存条件=冷藏,常温",
@@ -65,7 +66,7 @@ GOODS = (
     ("玩具/益智玩具", "积木 拼图 遥控车 毛绒公仔 磁力片 画板 过家家玩具", "儿童 益智 早教 大颗粒 3-6岁 男孩 女孩 生日礼物",
      "3C证书编号=2019012202200001,2020012203300002 适用年龄=3岁以上,6岁以上 材质=ABS,毛绒,木质 件数=100,268,500",
      "边角打磨圆润，不扎手。 可以锻炼孩子动手能力和想象力。 含小零件，三岁以下请勿单独玩耍。 电池需另购，用五号电池两节。 附收纳袋一个，玩完随手收好。 颜色鲜艳，水洗不褪。"),
-    ("美妆/护肤", "面霜 洁面乳 保湿乳 防晒霜 面膜 护手霜 身体乳", "保湿 补水 清爽 学生 控油 敏感肌可用 温和 便携装 套装",
+    ("美妆/护肤", "面霜 洁面乳 保湿乳 隔离乳 面膜 护手霜 身体乳", "保湿 补水 清爽 学生 控油 敏感肌可用 温和 便携装 套装",
      "备案编号=粤G妆网备字2022012345,浙G妆网备字2023004567 净含量=50ml,100g,120ml 保质期=三年 适合肤质=任何肤质,油性,干性 产地=广州,上海",
      "质地清爽，推开不黏腻。 早晚洁面后取适量，轻轻按摩至吸收。 使用前请先在耳后测试，如有不适请停用。 泵头设计，取用卫生。 香味淡淡的，不冲鼻。 正品保证，支持专柜验货。"),
     ("家居/收纳", "收纳箱 衣架 四件套 枕头 窗帘 地垫 浴巾 置物架 保温杯", "加厚 可折叠 简约 北欧 免打孔 大号 家用 宿舍 全棉 防水",
@@ -89,6 +90,19 @@ TALK = (
     "收藏加购可以享受优先发货。 换货请先与客服沟通，未经同意寄回恕不签收。 春节期间快递停运，年后按顺序发出。 所有尺寸都是手工测量，有一点误差。 包装升级，运输更安全。 "
     "质量好不好，看看买家评价就知道。 做了十年的老店，品质您放心。 支持货到付款的地区请看页面提示。 温馨提示：请核对收货地址和手机号。 发票随货寄出，如未收到请联系补开。"
 ).split()  # fmt: skip
+PROSE = (
+    "选材讲究，每一道工序都有人把关。 颜色沉稳耐看，放在家里不突兀。 线条简洁，没有多余的装饰。 细节处理得干净，边缘没有毛刺。 拿在手里有分量，不轻飘。 设计师在原来的基础上改了三版。 "
+    "灵感来自江南的老房子，白墙灰瓦。 春夏用清爽，秋冬用也不觉得冷。 一个人住的小户型也摆得下。 搬家、出差、露营都可以带上。 朋友来家里做客，常问在哪儿买的。 周末在阳台上晒晒太阳，很惬意。 "
+    "办公桌上放一个，忙的时候顺手就能拿到。 我们试了十几种配比，最后选了这一种。 表面做了磨砂，不容易留指纹。 接口处做了加固，拉扯不易松动。 侧面有提手，搬动时省力。 内部空间分成三格，东西放进去一目了然。 "
+    "底部有防滑垫，放在瓷砖上不会跑。 味道自然，不冲。 摸起来滑滑的，像小时候外婆家的棉布。 浅色显干净，深色耐脏，按自己喜好挑。 高个子矮个子都合适，长度可以调节。 老人孩子用着都顺手。 "
+    "说明书写得清楚，照着步骤来就行。 第一次用的人也能很快上手。 用完擦一擦，晾干就可以收起来。 平时放在干燥的地方，避免阳光直射。 长时间不用请取出电池。 轻微的磨损属于正常使用痕迹。 "
+    "小的一款适合一到两人，大的一款适合全家。 图案是手绘稿，每一笔都留着水彩的痕迹。 纽扣用的是天然贝壳，光下有淡淡的虹彩。 木纹每一块都不一样，这正是它好看的地方。 缝线均匀细密，拐角处多走了一道。 "
+    "盖子拧紧后倒过来也不漏。 厚度比上一代增加了一毫米，手感更扎实。 口袋够深，放得下一本书。 下厨的时候系上它，油点子溅不到衣服上。 冬天的早晨，泡一杯热茶，一天就这样开始了。 "
+    "车里、书房、卧室，换个地方一样合用。 看电视的时候垫在腰后，久坐也舒服些。 拍照出来很上镜，随手一摆就是一幅画。 把手弧度贴合手掌，提久了不勒。 转动起来声音很轻，夜里用不吵人。 "
+    "刻度清楚，用量心里有数。 可以放进洗碗机，也可以手洗。 产品尺寸见图三，包装尺寸见图四。 净重约一公斤，含外箱约一点三公斤。 配件清单见详情页末尾。 同系列还有三种颜色可选。 "
+    "这一季的新色是雾蓝和燕麦。 叠穿单穿都有型，出门不用费心搭配。 嚼起来有韧劲，越吃越香。 配一碗白粥，或者夹在馒头里，都是家常的味道。 山里昼夜温差大，长得慢，滋味也就足。 "
+    "清晨的露水还没干，大家就下地了。 村口的老树下，是我们晾晒的场子。 传了三代的手艺，到现在还是用石磨。 每年只做一季，做完就等来年。"
+).split()  # fmt: skip
 FIRMS = "晨光 佳木 云裳 优选 小熊 青禾 和美 悦居 南山 北岸 乐童 味鲜 竹影 恒达".split()
 
 
@@ -111,12 +125,15 @@ def listings(rng: random.Random, count: int, book: Rulebook) -> Iterator[Record]
         some = qualities.split()
         title = firm + "".join(rng.sample(some, rng.randint(3, len(some) - 2))) + thing
         known = [one.split("=") for one in attributes.split()]
-        shown = {key: rng.choice(values.split(",")) for key, values in rng.sample(known, rng.randint(3, len(known)))}
+        shown = {
+            key: rng.choice(values.split(","))
+            for key, values in rng.sample(known, rng.randint(3, len(known)))
+        }
         size = rng.randint(300, 800) - len(title) - sum(map(len, shown.values()))
-        about, talk = rng.sample(said.split(), len(said.split())), rng.sample(TALK, len(TALK))
-        parts = about[: rng.randint(3, len(about))]
-        while sum(map(len, parts)) < size:
-            parts.append(talk.pop() if talk else rng.choice(about))
+        about, talk = rng.sample(said.split(), rng.randint(3, 5)), rng.sample(TALK, rng.randint(3, 9))
+        prose, parts = rng.sample(PROSE, len(PROSE)), [*about, *talk]
+        while sum(map(len, parts)) < size and prose:
+            parts.insert(rng.randint(0, len(about)), prose.pop())
         lot = rng.random()
         if lot < FLAGGED + NEAR_MISS:
             parts.insert(rng.randint(0, len(parts)), rng.choice(flagged if lot < FLAGGED else passing) + "。")
@@ -128,7 +145,9 @@ def listings(rng: random.Random, count: int, book: Rulebook) -> Iterator[Record]
 
 
 def texts_of(record: Record) -> str:
-    return "\n".join([record.title or "", record.description or "", *(v for v in (record.attributes or {}).values() if v)])
+    return "\n".join(
+        [record.title or "", record.description or "", *(v for v in (record.attributes or {}).values() if v)]
+    )
 
 
 def best(*runs: Callable[[], object]) -> list[float]:
@@ -178,6 +197,8 @@ def main() -> None:
     records = list(listings(rng, count, book))
     texts = [texts_of(record) for record in records]
 
+    gc.collect()
+    gc.freeze()  # as `scan` does: the rulebook is no garbage
     floor, whole = best(
         lambda: [bare.find_matches_as_indexes(text, overlapping=True) for text in texts],
         lambda: [matcher.judge(record) for record in records],
@@ -187,16 +208,26 @@ def main() -> None:
     leads = sum(any(f.tier == "lead" for f in some) for some in found) / count
     print(f"words {len(plain):,}, ways to write them {matcher.patterns:,}, rules {len(book.rules)}")
     print(f"load {loaded:.2f} CPU s, memory {memory:.0f} MB")
-    print(f"{count:,} listings, mean {sum(map(len, texts)) / count:.0f} characters, {share:.1%} with findings, {leads:.1%} leads")
-    print(f"bare automaton {floor / count * 1e6:.1f} µs a listing, whole judgement {whole / count * 1e6:.1f} µs")
-    print(f"share of bare {floor / whole:.2f} (wanted 0.35); houbb, all formats: 0.13, so {floor / whole / 0.13:.1f} times it")
+    print(
+        f"{count:,} listings, mean {sum(map(len, texts)) / count:.0f} characters, {share:.1%} with findings, {leads:.1%} leads"
+    )
+    print(
+        f"bare automaton {floor / count * 1e6:.1f} µs a listing, whole judgement {whole / count * 1e6:.1f} µs"
+    )
+    print(
+        f"share of bare {floor / whole:.2f} (wanted 0.35); houbb, all formats: 0.13, so {floor / whole / 0.13:.1f} times it"
+    )
 
     quiet = [r for r, some in zip(records, found, strict=True) if not some]
-    lines = [json.dumps({"id": str(i), **r.to_json()}, ensure_ascii=False).encode() for i, r in enumerate(quiet)]
-    took, start = best(lambda: sum(1 for _ in scan(lines, book)), lambda: sum(1 for _ in scan(lines[:1], book)))
-    print(f"scan, JSON in and out, whole listings without hits: {len(lines) / (took - start):,.0f} a CPU second")
-    if "-v" in sys.argv:
-        import collections; print(collections.Counter(f.rule+" "+f.tier for some in found for f in some).most_common(25))
+    lines = [
+        json.dumps({"id": str(i), **r.to_json()}, ensure_ascii=False).encode() for i, r in enumerate(quiet)
+    ]
+    took, start = best(
+        lambda: sum(1 for _ in scan(lines, book)), lambda: sum(1 for _ in scan(lines[:1], book))
+    )
+    print(
+        f"scan, JSON in and out, whole listings without hits: {len(lines) / (took - start):,.0f} a CPU second"
+    )
     print("slowest rules:")
     for cost in bench(book, records[:2000])[:8]:
         print(f"  {cost.rule}: evaluated {cost.evaluated}, found {cost.found}, {cost.seconds * 1000:.1f} ms")

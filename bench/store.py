@@ -1,9 +1,11 @@
-"""CPU of `store.save` in our process: python -m bench store"""
+"""CPU of this process per saved page, in batches, beside the time that passes: python -m bench store"""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,76 +14,84 @@ from marketwatch.config import Settings
 from marketwatch.records import Finding, Outcome, PageResult, Stored, parse_record, utcnow
 from marketwatch.store import Store, embedded
 
-PAGES, BATCH = 2000, 100
-SAID = {
-    "platform": "mall",
-    "platform_type": "ecommerce",
-    "page_type": "product",
-    "description": "包装完好再签收，破损请拍照联系我们补发。尺寸为手工测量，允许1至2厘米误差。下单后48小时内发货。",
-    "attributes": {"产地": "湖北省", "品牌": "枫垣", "型号": "C46", "材质": "棉", "执行标准": "GB/T 22864"},
-    "category": "个护/毛巾",
-    "sku_prices": {"单件": 47.9, "两件装": 57.9, "三件装": 67.9},
-    "comments": ["客服回复及时，尺码建议准。", "做工还行，边角处理得干净。"],
-    "sales": 1478,
-}
-RULE = Finding("wild", "wildlife", "pack", "v1", "野生动物", "high", "lead", 0.9, "title", "毛巾", 2, 4)
+PAGES = 4000
+BATCHES = (50, 100, 200)
+FOUND = Finding(
+    "abalone", "wildlife", "wildlife", "v1", "野生鲍鱼", "high", "lead", 0.9, "title", "野生", 0, 2
+)
 
 
-def pages(run: str, visit: int, price: float = 47.9, found: tuple[Finding, ...] = ()) -> list[PageResult]:
-    """One item a page, twenty items a shop."""
+def pages(run: str, count: int, *, every: int = 0) -> list[PageResult]:
+    """Item pages of 50 shops; every n-th has a finding that opens a lead."""
     made = []
-    for n in range(PAGES):
-        shop = {"id": str(n // 20), "name": f"店铺{n // 20}"}
-        said = {"item_id": str(n), "url": f"http://mall.test/item/{n}", "title": f"纯棉毛巾 {n}"}
+    started = utcnow()
+    for n in range(count):
+        shop = {"id": f"s{n % 50}", "name": f"海味店{n % 50}", "operator": "某某海产有限公司"}
+        record = {
+            "item_id": f"{run}/{n}",
+            "platform": "demo-mall",
+            "platform_type": "ecommerce",
+            "page_type": "product",
+            "title": f"海参礼盒{n}",
+            "description": "产地直发，冷链到家。" * 20,
+            "attributes": {"产地": "福建", "净含量": "500g", "保质期": "12个月", "储存": "冷冻"},
+            "price": 39.9,
+            "images": [f"http://mall.test/{n}/{i}.jpg" for i in range(5)],
+            "shop": shop | {"licence_no": "91350400MA2XN0XX0X", "address": "三明市三元区某路1号"},
+        }
         made.append(
             PageResult(
                 run=run,
                 target=f"{run}:1",
-                platform="mall",
+                platform="demo-mall",
                 url=f"http://mall.test/item/{n}",
                 fingerprint=f"{n:032x}",
                 kind="item",
                 outcome=Outcome.DONE,
                 status=200,
-                fetched_at=utcnow() + timedelta(hours=visit),
-                stored=Stored("segment.warc.gz", n * 4000, 4000, f"{n:064x}"),
-                records=(parse_record(SAID | said | {"price": price, "shop": shop}),),
-                findings=(found,),
+                fetched_at=started + timedelta(milliseconds=n),
+                stored=Stored("20261123-host-1.warc.gz", n * 5000, 5000, f"{n:064x}"),
+                records=(parse_record(record),),
+                findings=((FOUND,) if every and n % every == 0 else (),),
             )
         )
     return made
 
 
+def measure(store: Store, batch: list[PageResult], size: int) -> tuple[float, float]:
+    """(CPU, time) in ms per page."""
+    cpu, clock = time.process_time(), time.perf_counter()
+    for at in range(0, len(batch), size):
+        store.save(batch[at : at + size])
+    return tuple(
+        1000 * spent / len(batch) for spent in (time.process_time() - cpu, time.perf_counter() - clock)
+    )
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        try:
-            with Store.open(Settings(var=Path(name))) as store:
-                measure(store)
-        finally:
-            embedded.stop(Path(name))
+    var = Path(tempfile.mkdtemp(prefix="mw-bench-"))
+    try:
+        with Store.open(Settings(var=var)) as store:
 
+            def fresh(**how: int) -> list[PageResult]:
+                run = store.create_run("bench", config={}, rulebook_version="", code_version="")
+                one = Target(id=f"{run}:1", run=run, platform=None, kind="url", value="", lane="bench")
+                store.add_targets(run, [one])
+                return pages(run, PAGES, **how)
 
-def measure(store: Store) -> None:
-    def line(name: str, work: list[PageResult]) -> None:
-        begun, cpu = time.perf_counter(), time.process_time()
-        for start in range(0, PAGES, BATCH):
-            store.save(work[start : start + BATCH])
-        cpu, took = (time.process_time() - cpu) / PAGES, (time.perf_counter() - begun) / PAGES
-        print(f"{name:44} {cpu * 1000:6.3f} ms CPU, {took * 1000:6.3f} ms in all a page")
-
-    def run() -> str:
-        made = store.create_run("活动", config={}, rulebook_version="r1", code_version="c1")
-        target = Target(id=f"{made}:1", run=made, platform="mall", kind="search", value="词", lane="mall")
-        store.add_targets(made, [target])
-        return made
-
-    first, second, third = run(), run(), run()
-    line("save, one record a page, first seen", pages(first, 0))
-    line("save, the same listings in a later run", pages(second, 24))
-    line("save, the same pages again", pages(second, 24))
-    line("save, price changed, each page opens a lead", pages(third, 48, price=9.9, found=(RULE,)))
-
-
-if __name__ == "__main__":
-    main()
+            measure(store, fresh()[:200], 50)  # statements compiled and prepared
+            print(f"{PAGES} pages, one record each: ms CPU of this process, ms passed, per page")
+            for size in BATCHES:
+                print(
+                    f"  batches of {size:3}          {'{:.3f}  {:.3f}'.format(*measure(store, fresh(), size))}"
+                )
+            batch = fresh()
+            measure(store, batch, 100)
+            print(f"  saved again             {'{:.3f}  {:.3f}'.format(*measure(store, batch, 100))}")
+            bare = [replace(page, records=(), findings=()) for page in fresh()]
+            print(f"  without a record        {'{:.3f}  {:.3f}'.format(*measure(store, bare, 100))}")
+            tenth = fresh(every=10)
+            print(f"  every tenth a lead      {'{:.3f}  {:.3f}'.format(*measure(store, tenth, 100))}")
+    finally:
+        embedded.stop(var)
+        shutil.rmtree(var, ignore_errors=True)

@@ -36,6 +36,8 @@ MAX_WIDTH, MAX_HEIGHT = 2000, 30_000
 QUALITY = 80
 REFUSED = "marketwatch-fence"  # header by which the fence's proxy marks answers of its own
 LOAD_SECONDS = 10.0  # for what a page loads; then it is taken as it stands
+SETTLE_SECONDS = 30.0  # for a page that brings more as it is scrolled and clicked
+MAX_ELEMENTS = 50_000
 QUIET_SECONDS = 3.0  # for what its scripts still ask for then
 GRACE_SECONDS = 0.5
 CLOSE_SECONDS = 5.0
@@ -43,7 +45,14 @@ MAX_JSON = 300_000  # characters of a JSON page that are shown
 MAX_NOTES = 50
 PAGES_AT_ONCE = 4  # of the spiders; each takes 20 to 50 MB
 
-NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "microsoft-edge")
+NAMES = (
+    "chromium-headless-shell",  # a third of the CPU of the whole browser (docs/decisions/0022)
+    "chromium",
+    "chromium-browser",
+    "google-chrome-stable",
+    "google-chrome",
+    "microsoft-edge",
+)
 ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
 ARGS = (
     "--disable-gpu",
@@ -86,6 +95,22 @@ LOOK = """(async (scripts, maxHeight, milliseconds) => {
     userAgent: navigator.userAgent, text: document.body ? document.body.innerText : "",
   };
 })(%s, %d, %d)"""
+# To the end of the page, and a click on what brings more into this very page; what leads elsewhere is for the spider.
+MORE = """async maxHeight => {
+  const page = document.documentElement, step = innerHeight * .9;
+  for (let y = step; y < Math.min(page.scrollHeight, maxHeight); y += step) {
+    scrollTo(0, y);
+    await new Promise(r => setTimeout(r, 20));
+  }
+  const asks = /^(点击)?(加载|显示|载入)更多|^更多(商品|宝贝)$|^(load|show) more/i;
+  const own = e => !e.href || e.getAttribute("href").startsWith("#") || e.href.startsWith("javascript:");
+  for (const e of document.querySelectorAll("button, a, [role=button], div, span, p")) {
+    if (e.children.length && !e.matches("button, a, [role=button]")) continue;
+    const words = e.textContent.trim();
+    if (words.length <= 20 && asks.test(words) && own(e) && !e.disabled && e.offsetParent) return e.click();
+  }
+}"""
+SIZE = "document.getElementsByTagName('*').length"
 JSON_FRAME = """<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>{url}</title>
 <style>body{{margin:0;font:14px/1.6 sans-serif}}header{{background:#eee;padding:8px 16px}}
 pre{{margin:16px;white-space:pre-wrap;overflow-wrap:anywhere}}</style>
@@ -104,7 +129,7 @@ def find_chromium(settings: Settings) -> Path:
             return path
     raise BrowserMissing(
         "没有找到 Chromium 浏览器：截图和需要浏览器的页面无法进行，其余功能不受影响",
-        hint="安装系统的 chromium（apt install chromium fonts-noto-cjk），或用 MARKETWATCH_CHROMIUM 指定浏览器",
+        hint="apt install chromium-headless-shell fonts-noto-cjk（或 chromium），或用 MARKETWATCH_CHROMIUM 指定浏览器",
     )
 
 
@@ -538,12 +563,26 @@ def scrapy_settings(browser: Browser) -> dict[str, Any]:
 
 
 async def settle(page: pw.Page) -> None:
-    """Until a page's scripts have brought what it shows, also what comes on sight; after a while as it stands."""
+    """Until a page's scripts have brought what it shows, also what comes on sight or for a click on “加载更多”; after
+    a while as it stands."""
+    running: set[pw.Request] = set()
+    page.on("request", lambda request: running.add(request))
+    page.on("requestfinished", lambda request: running.discard(request))
+    page.on("requestfailed", lambda request: running.discard(request))
     with suppress(Exception):  # a page that never comes to rest is read as it is
-        async with asyncio.timeout(LOAD_SECONDS):
-            await page.wait_for_load_state("networkidle")
-            await page.evaluate(LOOK, [True, MAX_HEIGHT, LOAD_SECONDS * 500])
-            await page.wait_for_load_state("networkidle")
+        async with asyncio.timeout(SETTLE_SECONDS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOAD_SECONDS):
+                    await page.wait_for_load_state("networkidle")
+            size = await page.evaluate(SIZE)
+            while True:
+                await page.evaluate(MORE, MAX_HEIGHT)
+                await asyncio.sleep(0.2)
+                while running:
+                    await asyncio.sleep(0.05)
+                before, size = size, await page.evaluate(SIZE)
+                if size <= before or size > MAX_ELEMENTS:
+                    break
 
 
 def is_unwanted(request: pw.Request) -> bool:

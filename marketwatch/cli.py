@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from marketwatch.cli_output import AsJson, emit, say, store, table
+from marketwatch.cli_output import AsJson, emit, printable, say, store, table
 from marketwatch.errors import CrawlIncomplete, MarketwatchError, UsageError
 from marketwatch.platforms_cli import app as platforms_app
 from marketwatch.platforms_cli import tell_losses
 from marketwatch.rules_cli import app as rules_app
 
 if TYPE_CHECKING:
-    from marketwatch.store import LeadFilter, RunReport, Store
+    from marketwatch.store import Lead, LeadFilter, RunReport, Store
 
 app = typer.Typer(
     name="marketwatch",
@@ -222,7 +223,9 @@ def extract(
     reading = reader.read(page_from_file(file, url), trace=verbose)
     if verbose:
         table(("栏", "选择器", "原文", "清洗后"), (one.cells() for one in reading.trace), err=True)
-        say(f"平台 {reading.platform or '（无平台包）'}，页面 {reading.kind}，{reading.outcome} {reading.reason}")
+        say(
+            f"平台 {reading.platform or '（无平台包）'}，页面 {reading.kind}，{reading.outcome} {reading.reason}"
+        )
     for record in reading.records:
         emit(record.to_json())
     if not reading.records:
@@ -402,13 +405,125 @@ def leads_show(lead: Annotated[int, typer.Argument(help="线索编号。")], as_
     if as_json:
         emit(found.to_json())
         return
-    for name, value in found.to_json().items():
-        if isinstance(value, list):
-            typer.echo(f"{name}:")
-            for entry in value:
-                typer.echo(f"  - {json.dumps(entry, ensure_ascii=False, default=str)}")
-        else:
-            typer.echo(f"{name}: {value if value is not None else ''}")
+    for line in _lead_sheet(found):
+        typer.echo(printable(line))
+
+
+def _lead_sheet(lead: Lead) -> Iterator[str]:
+    """A lead as an investigator reads it."""
+    from marketwatch.records import SEVERITIES
+    from marketwatch.triage import LABELS, Status
+
+    row, shop = lead.row, lead.shop or {}
+    kind = {"item": "商品", "shop": "店铺", "page": "页面"}[row.subject_kind]
+    yield f"线索 {row.id}　{row.rule_title}"
+    yield from _facts(
+        ("状态", LABELS[Status(row.status)]),
+        ("严重程度", SEVERITIES[row.severity]),
+        ("平台", row.platform),
+        (kind, row.subject),
+        ("标题", row.title),
+        ("网址", row.url),
+        ("价格", row.price and f"{row.price} 元"),
+        ("店铺名称", row.shop_name or shop.get("name")),
+        ("经营者", shop.get("operator")),
+        ("公示证照号", shop.get("licence_no")),
+        ("公示地址", shop.get("address")),
+        *(
+            ("公示许可", "　".join(filter(None, (p["type"], p["no"], p["holder"], p["valid_to"]))))
+            for p in shop.get("permits", ())
+        ),
+        ("首次发现", f"{_second(row.first_seen)}　最近 {_second(row.last_seen)}　共 {row.times_seen} 次"),
+    )
+    yield "\n法律依据"
+    once = [found for event in lead.events for found in event["detail"].get("findings", ())]
+    laws = [law for found in (*lead.findings, *once) for law in found["law"]]
+    yield from dict.fromkeys(f"  《{law['name']}》{law['article'] or ''}" for law in laws)
+    yield f"\n命中（规则 {row.rule}）"
+    for found in lead.findings:
+        where = _field_label(found["field"])
+        if found["start"] is not None:
+            where += f" 第 {found['start'] + 1}–{found['end']} 字"
+        disguise = f"，伪装：{'、'.join(found['evasion'])}" if found["evasion"] else ""
+        tier = "" if found["tier"] == "lead" else "，仅供研判"
+        yield f"  页面 {found['page']}　{where}　置信度 {found['confidence']}{disguise}{tier}"
+        shown = f"{found.get('before', '')}【{found['text']}】{found.get('after', '')}"
+        yield f"    {' '.join(shown.split()) if found['text'] else '（该处为空）'}"
+        yield f"    规则包 {found['pack']}，版本 {found['pack_version']}"
+    yield "\n证据"
+    for page in lead.evidence:
+        how = "，浏览器渲染" if page["rendered"] else ""
+        yield f"  页面 {page['id']}　{_second(page['fetched_at'])}　HTTP {page['status'] or '—'}{how}"
+        capture = page["capture"]
+        yield from _facts(
+            ("网址", page["url"]),
+            (
+                "存档",
+                f"{page['segment']}　偏移 {page['segment_offset']}　长度 {page['segment_length']}"
+                if page["segment"]
+                else "无（直接导入的记录，没有页面）",
+            ),
+            ("内容SHA-256", page["digest"]),
+            ("截图SHA-256", capture and capture["sha256"]),
+            ("截图", capture and f"{capture['width']}×{capture['height']}　{_second(capture['taken_at'])}"),
+            indent="    ",
+        )
+    yield "\n经过"
+    for event in lead.events:
+        yield f"  {_second(event['at'])}　{_event_line(event)}"
+    if lead.observations:
+        yield "\n价格与标题记录"
+    for seen in lead.observations:
+        price = "　".join(
+            f"{name} {seen[field]} 元"
+            for name, field in (("售价", "price"), ("原价", "list_price"))
+            if seen[field] is not None
+        )
+        yield f"  {_second(seen['seen_at'])}　页面 {seen['page']}　{price or '未见价格'}　{seen['title'] or ''}"
+
+
+def _facts(*facts: tuple[str, Any], indent: str = "  ") -> Iterator[str]:
+    """Names in one column, four Chinese characters wide or as wide as they are; what is unknown is left out."""
+    from unicodedata import east_asian_width
+
+    for name, value in facts:
+        width = sum(2 if east_asian_width(char) in "WF" else 1 for char in name)
+        if value not in (None, ""):
+            yield f"{indent}{name}{' ' * (12 - width)}{value}"
+
+
+def _second(value: Any) -> str:
+    from marketwatch.campaigns import SHANGHAI
+
+    return str(value.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def _field_label(field: str) -> str:
+    name, _, inner = field.partition(".")
+    plain = {"title": "标题", "description": "描述", "shop.name": "店铺名称", "shop.licence_no": "证照号"}
+    if field in plain:
+        return plain[field]
+    if inner.isdecimal():
+        numbered = {"comments": "第 {} 条评论", "image_text": "第 {} 张图片的文字"}
+        return numbered.get(name, f"{name} {{}}").format(int(inner) + 1)
+    return {"attributes": f"参数“{inner}”", "sku_prices": "规格名称"}.get(name, field)
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    from marketwatch.triage import EVENT_LABELS, LABELS, NEWS_LABELS, Status
+
+    detail = event["detail"]
+    parts = [EVENT_LABELS.get(event["event"], event["event"]), event["actor"]]
+    if event["event"] == "status":
+        parts.append(f"{LABELS[Status(detail['from'])]} → {LABELS[Status(detail['to'])]}")
+    if detail.get("page"):
+        parts.append(f"页面 {detail['page']}")
+    if detail.get("price"):
+        parts.append(f"价格 {detail['price']} 元")
+    parts += [NEWS_LABELS.get(name, name) for name in detail.get("news", ())]
+    parts += [f"原命中“{found['text']}”" for found in detail.get("findings", ())]
+    parts += filter(None, [detail.get("note")])
+    return "　".join(parts)
 
 
 @leads_app.command("set")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +25,17 @@ def emit(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def printable(text: str) -> str:
+    """Text of a stranger's page: nothing in it may steer a terminal or turn the reading direction."""
+    return _STEERING.sub("\ufffd", text)
+
+
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, err: bool = False) -> None:
     """Columns on a terminal; tab-separated text for a pipe. `err` prints it to stderr."""
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     if not (sys.stderr if err else sys.stdout).isatty():
         for row in [list(headers), *cells]:
             typer.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row), err=err)

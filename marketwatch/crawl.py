@@ -158,6 +158,9 @@ class StoredPages:
     def get(self, target: Target, fingerprint: str) -> Stored | None:
         return self._known.get((target.run, target.lane), {}).get(fingerprint)
 
+    def remember(self, target: Target, fingerprint: str, stored: Stored) -> None:
+        self._known.setdefault((target.run, target.lane), {})[fingerprint] = stored
+
     def page(self, stored: Stored) -> Page:
         return read(self._folder, stored)
 

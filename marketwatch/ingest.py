@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
 import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from marketwatch.archive import Archive, iterate, read
 from marketwatch.config import Settings
 from marketwatch.crawl import code_version, load_reader, load_rules
 from marketwatch.errors import MarketwatchError, PageError, Place, RecordError, UsageError
 from marketwatch.matcher import Matcher
-from marketwatch.reading import Reader, guess_type
+from marketwatch.reading import Reader, page_from_file
 from marketwatch.records import Exchange, Outcome, Page, PageResult, Record, parse_record
+from marketwatch.scan import read_lines
 from marketwatch.store import Store
 from pipelines import Corridor, RunContext, walk_through
 from pipelines.persist import Keeper
@@ -32,6 +31,8 @@ AT_ONCE = 100  # results on their way into one transaction
 
 @dataclass
 class IngestReport:
+    """What came in. `leads` counts those that the run shows, each once."""
+
     run: str
     pages: int = 0
     records: int = 0
@@ -52,7 +53,7 @@ class Arrival:
 def index_of(path: Path) -> dict[str, str]:
     """file → url of an index: JSON lines with `file` (relative to the index) and `url`."""
     found = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         try:
             row = json.loads(line)
             found[str((path.parent / row["file"]).resolve())] = str(row["url"])
@@ -71,18 +72,17 @@ def arrivals(
             if name.endswith((".warc", ".warc.gz")):
                 yield from (Arrival(f"{path}@{offset}", page=page) for offset, page in _warc(path, faults))
             elif str(path) in index:
-                yield Arrival(str(path), page=_saved(path, index[str(path)]))
-            elif name.endswith((".jsonl", ".ndjson")):
-                yield from _records(path, enumerate(path.read_text("utf-8-sig").splitlines(), 1), faults)
-            elif name.endswith(".csv"):
-                with path.open(encoding="utf-8-sig", newline="") as file:
-                    yield from _records(path, enumerate(csv.DictReader(file), 2), faults)
+                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                page = page_from_file(path, index[str(path)])
+                yield Arrival(str(path), page=replace(page, fetched_at=changed))
+            elif name.endswith((".jsonl", ".ndjson", ".csv", ".parquet")):
+                yield from _records(path, faults)
             else:
                 faults.append(
                     PageError("不知道它的网址", place=Place(str(path)), hint="用 --index 给出 file 与 url")
                 )
-        except (OSError, UnicodeDecodeError, csv.Error) as exc:
-            faults.append(PageError(f"读不了：{exc}", place=Place(str(path))))
+        except MarketwatchError as exc:
+            faults.append(exc)
 
 
 def _files(paths: Iterable[Path], index: Mapping[str, str], faults: list[MarketwatchError]) -> Iterator[Path]:
@@ -98,39 +98,22 @@ def _files(paths: Iterable[Path], index: Mapping[str, str], faults: list[Marketw
             faults.append(UsageError("没有这个文件", place=Place(str(path))))
 
 
-def _saved(path: Path, url: str) -> Page:
-    changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return Page(
-        url, path.read_bytes(), headers=(("Content-Type", guess_type(path.name)),), fetched_at=changed
-    )
-
-
 def _warc(path: Path, faults: list[MarketwatchError]) -> Iterator[tuple[int, Page]]:
-    try:
-        for stored, _, page in iterate(path):
-            yield stored.offset, page
-    except PageError as exc:
-        faults.append(exc)
+    for stored, _, page in iterate(path, faults.append):
+        yield stored.offset, page
 
 
-def _records(
-    path: Path, rows: Iterable[tuple[int, Any]], faults: list[MarketwatchError]
-) -> Iterator[Arrival]:
-    for number, row in rows:
-        if isinstance(row, str) and not row.strip():
-            continue
+def _records(path: Path, faults: list[MarketwatchError]) -> Iterator[Arrival]:
+    first = 2 if path.suffix.lower() == ".csv" else 1  # below the names of the columns
+    for number, line in enumerate(read_lines(path), first):
         place = Place(str(path), number)
         try:
-            data = (
-                json.loads(row)
-                if isinstance(row, str)
-                else {key: value for key, value in row.items() if value}
-            )
-            yield Arrival(str(place), record=parse_record(data, place))
-        except ValueError as exc:
-            faults.append(RecordError(f"不是 JSON：{exc}", place=place))
+            if line.strip():
+                yield Arrival(str(place), record=parse_record(json.loads(line), place))
         except RecordError as exc:
             faults.append(exc)
+        except (ValueError, RecursionError) as exc:
+            faults.append(RecordError(f"不是 JSON：{exc}", place=place))
 
 
 def result_of(run: str, target: str, page: Page, reader: Reader, fingerprint: str) -> PageResult:
@@ -200,6 +183,7 @@ def ingest(paths: list[Path], index: Path | None, store: Store, settings: Settin
                 )
 
     _through(results(), run, Matcher(book), store, settings, report)
+    report.leads = store.run_report(run).leads
     store.set_target(
         target,
         Outcome.DONE.value if report.records else Outcome.EMPTY.value,
@@ -230,6 +214,7 @@ def reparse(run: str, store: Store, settings: Settings) -> IngestReport:
             yield result
 
     _through(results(), run, Matcher(book), store, settings, report)
+    report.leads = store.run_report(run).leads
     return report
 
 
@@ -266,4 +251,3 @@ async def _pass(corridor: Corridor, batch: list[PageResult], report: IngestRepor
         report.pages += 1
         report.outcomes[result.outcome.value] += 1
         report.records += len(result.records)
-        report.leads += sum(finding.tier == "lead" for found in result.findings for finding in found)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import re2
-import rjieba
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
 from marketwatch import identifiers
@@ -54,6 +54,8 @@ _EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
 _MAX_HITS = 20_000
 _MAX_GAP = 4
 _VAGUE = re.compile(r"其他|其它|杂货|闲置|二手|未分类|全部|默认|综合|^$")
+
+
 class Hit(NamedTuple):
     """A word found: its field, its slice of the joined text, its slice of the folded text, and its disguise."""
 
@@ -99,10 +101,23 @@ class Group(NamedTuple):
 
 
 class _Expression(NamedTuple):
-    """A compiled expression, and folded texts of which every match holds one (none: cannot be told)."""
+    """A compiled expression, and sets of folded texts: every match holds a text of each set."""
 
     compiled: Any
-    literals: tuple[str, ...]
+    literals: tuple[tuple[str, ...], ...]
+
+
+_STATES = ("shown", "present", "empty")
+
+
+class _Watched(NamedTuple):
+    """A field of the record, or of what `owner` names, and the numbers of its states that rules ask for."""
+
+    owner: str
+    name: str
+    shown: int | None
+    present: int | None
+    empty: int | None
 
 
 class _Compiled(NamedTuple):
@@ -129,20 +144,25 @@ class Matcher:
         self._in_order: list[Group] = []
         self._states: dict[tuple[str, str, str], int] = {}  # numbered below zero
         self._costs: dict[int, float] = {}
-        self._entries: dict[int, list[tuple[int, _Way]]] = defaultdict(list)  # trigger → rule, what else it needs
+        self._literals: dict[tuple[str, ...], int] = {}  # what expressions need, as groups
+        self._asked: set[int] = set()  # groups and states that some rule looks for
+        self._entries: dict[int, list[tuple[int, _Way]]] = defaultdict(
+            list
+        )  # trigger → rule, what else it needs
         self._always: list[int] = []
         self._rules: list[_Compiled] = []
         for rule in book.rules:
             if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft"):
                 self._add(rule)
         self._firing = frozenset(self._entries)
-        fields = sorted({path for sort, path, _ in self._states if sort == "field"})
-        self._paths = tuple(
-            (tuple(path.split(".")), *(self._states.get(("field", path, s)) for s in ("shown", "present", "empty")))
-            for path in fields
+        self._watched = tuple(
+            _Watched(
+                *path.rpartition(".")[::2], *(self._states.get(("field", path, state)) for state in _STATES)
+            )
+            for path in sorted({path for sort, path, _ in self._states if sort == "field"})
         )
         self._attribute_groups: dict[str, tuple[str, ...]] = {}
-        self._attribute_states: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        self._attribute_states: dict[str, tuple[tuple[int, ...], ...]] = {}
         self._categories: dict[str, frozenset[str]] = {}
         self._scopes: dict[tuple[Any, ...], frozenset[int]] = {}
         self._build()
@@ -178,10 +198,16 @@ class Matcher:
                 count = part
         plain: frozenset[str] = frozenset({"separators", "variants"})
         excepts = tuple(
-            (e, self._group(tuple(self.book.words(e.words)), plain) if e.kind in ("phrase", "anywhere") else -1)
+            (
+                e,
+                self._group(tuple(self.book.words(e.words)), plain)
+                if e.kind in ("phrase", "anywhere")
+                else -1,
+            )
             for e in rule.excepts
         )
         ways = self._ways(rule.when, words, regexes)
+        known = {*words.values(), *self._states.values()}  # looked for in any case
         textual = False
         for way in ways:
             if not way:
@@ -189,10 +215,15 @@ class Matcher:
                 textual = True
                 break
             first, *rest = sorted(way, key=self._cost)
+            rest = [clause for clause in rest if clause <= known or self._tells(clause)]
             textual = textual or any(key >= 0 for key in first)
+            self._asked.update(first, *rest)
             for key in first:
                 self._entries[key].append((number, tuple(rest)))
-        self._rules.append(_Compiled(rule, words, regexes, excepts, textual, count, frozenset(rule.scope.fields)))
+        self._asked.update(words.values(), (group for _, group in excepts))
+        self._rules.append(
+            _Compiled(rule, words, regexes, excepts, textual, count, frozenset(rule.scope.fields))
+        )
 
     def _ways(
         self, condition: Condition, words: Mapping[Words, int], regexes: Mapping[str, _Expression]
@@ -203,8 +234,12 @@ class Matcher:
             case Words():
                 return [(frozenset({words[condition]}),)]
             case Regex() | Compare(regex=str()) if isinstance(condition, Regex) or condition.regex:
-                literals = regexes[condition.pattern if isinstance(condition, Regex) else condition.regex].literals
-                return [(frozenset({self._group(literals, frozenset({"variants"}))}),)] if literals else [()]
+                literals = regexes[
+                    condition.pattern if isinstance(condition, Regex) else condition.regex
+                ].literals
+                groups = {some: self._group(some, frozenset({"variants"})) for some in literals}
+                self._literals |= groups
+                return [tuple(frozenset({group}) for group in groups.values())]
             case All() | Near():
                 out: list[_Way] = [()]
                 for part in condition.parts:
@@ -217,10 +252,14 @@ class Matcher:
                 every = [way for part in condition.parts for way in self._ways(part, words, regexes)]
                 return every if len(every) <= _MAX_WAYS else [self._either(every)]
             case Shown(state=state, fields=fields):
-                return [(frozenset(self._state(state, path) for path in fields),) if state != "absent" else ()]
+                return [
+                    (frozenset(self._state(state, path) for path in fields),) if state != "absent" else ()
+                ]
             case Compare() | DateIs() | Identifier():
                 path = condition.field
-                return [() if path in ("crawl_date", "text", "") else (frozenset({self._state("present", path)}),)]
+                return [
+                    () if path in ("crawl_date", "text", "") else (frozenset({self._state("present", path)}),)
+                ]
             case Differs():
                 return [tuple(frozenset({self._state("present", path)}) for path in condition.fields)]
             case Count():
@@ -232,17 +271,23 @@ class Matcher:
         """What any of the ways needs, in one clause."""
         return (frozenset().union(*(min(way, key=self._cost) for way in ways)),) if all(ways) else ()
 
+    def _tells(self, clause: _Clause) -> bool:
+        """Whether the texts of a clause, which nothing else looks for, are rare enough to be worth looking for."""
+        short = any(len(word) < 2 for key in clause if key >= 0 for word in self._in_order[key].words)
+        return self._cost(clause) < (300.0 if short else 3000.0)
+
     def _cost(self, clause: _Clause) -> float:
         """How often a clause is met, roughly: short words often, plain presence nearly always."""
         return sum(self._costs[key] for key in clause)
 
     def _build(self) -> None:
         patterns: dict[str, dict[int, str]] = {}
-        for number, group in enumerate(self._in_order):
+        groups = [(number, group) for number, group in enumerate(self._in_order) if number in self._asked]
+        for number, group in groups:
             for word in group.words:
                 if folded := fold_word(word):
                     patterns.setdefault(folded, {})[number] = ""
-        for number, group in enumerate(self._in_order):
+        for number, group in groups:
             if kinds := group.evasion & _EXPANDED:
                 for word in group.words:
                     for form, kind in disguises(word, kinds):
@@ -254,6 +299,10 @@ class Matcher:
         self._patterns = [shared.setdefault(tuple(entry.items()), entry) for entry in patterns.values()]
         self._automaton = AhoCorasick(
             self._forms or ["\0"], matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
+        )
+
+        self._firing_patterns = frozenset(
+            number for number, entry in enumerate(self._patterns) if not self._firing.isdisjoint(entry)
         )
 
     @property
@@ -316,8 +365,8 @@ class Matcher:
                 self._attribute_groups[key] = groups
         return groups
 
-    def attribute_states(self, key: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """What rules watch of an attribute of this name: where it has a value, where it is empty."""
+    def attribute_states(self, key: str) -> tuple[tuple[int, ...], ...]:
+        """What rules watch of an attribute of this name: where it has a value, where it is empty; () for nothing."""
         states = self._attribute_states.get(key)
         if states is None:
             names = (key, *self.attribute_groups(key))
@@ -325,7 +374,7 @@ class Matcher:
                 tuple(n for name in names if (n := self._states.get(("attribute", name, state))) is not None)
                 for state in ("present", "empty")
             )
-            states = present, empty
+            states = (present, empty) if present or empty else ()
             if len(self._attribute_states) < 50_000:
                 self._attribute_states[key] = states
         return states
@@ -403,10 +452,23 @@ class Tally:
 
 def _commonness(words: Iterable[str]) -> float:
     """How often any of these words is written, roughly, per million."""
-    often = frequency()
+    often, within = frequency(), _characters()
     return sum(
-        often.get(word, 0) + (2000.0 if len(word) == 1 else 2.0 if len(word) == 2 else 0.3) for word in words
+        within.get(word, 8.0 if is_han(word) else 5000.0)
+        if len(word) == 1
+        else often.get(word, 2.0 if len(word) == 2 else 0.3)
+        for word in words
     )
+
+
+@cache
+def _characters() -> dict[str, float]:
+    """How often a character is written, alone or in common words, per million words."""
+    out: dict[str, float] = defaultdict(float)
+    for word, often in frequency().items():
+        for char in set(word):
+            out[char] += often
+    return out
 
 
 def _state_key(state: str, path: str) -> tuple[str, str, str]:
@@ -422,8 +484,13 @@ def _state_key(state: str, path: str) -> tuple[str, str, str]:
 
 
 _COMMENTS = frozenset({"comments"})
-_SELDOM = frozenset({"shop.self_declaration", "shop.dine_in", "shop.no_dine_in_mark", "ai_generated", "ai_mark"})
+_SELDOM = frozenset(
+    {"shop.self_declaration", "shop.dine_in", "shop.no_dine_in_mark", "ai_generated", "ai_mark"}
+)
 _SPECIAL = frozenset(Record.model_fields)
+
+
+_ONE_OF = re.compile("\\[[\u3400-\u9fff]+\\]")  # what a rule's single characters become
 
 
 def _regex(pattern: str) -> _Expression:
@@ -431,50 +498,115 @@ def _regex(pattern: str) -> _Expression:
     options.max_mem = 8 << 20
     options.log_errors = False
     options.case_sensitive = False
-    return _Expression(re2.compile(pattern, options), required_literals(pattern))
+    compiled = re.compile(pattern) if _ONE_OF.fullmatch(pattern) else re2.compile(pattern, options)
+    return _Expression(compiled, required_literals(pattern))
 
 
-def required_literals(pattern: str) -> tuple[str, ...]:
-    """Texts of which at least one stands in every match of `pattern`; empty where none can be told."""
+def required_literals(pattern: str) -> tuple[tuple[str, ...], ...]:
+    """Sets of folded texts: every match of `pattern` within one clause holds at least one text of each set. Empty where
+    none can be told."""
     try:
         parsed = re._parser.parse(re.sub(r"\\[pP]\{\w+\}", ".", pattern))  # type: ignore[attr-defined]
     except (re.error, OverflowError, RecursionError):
         return ()
-    return tuple(sorted(_required(parsed) or ()))
+    return tuple(tuple(sorted(some)) for some in sorted(_required(parsed), key=_commonness))
 
 
-def _required(parsed: Any) -> set[str] | None:
-    best: set[str] | None = None
+_MAX_OPENINGS = 300
+
+
+def _openings(parsed: Any) -> set[str] | None:
+    """How a match can begin: folded texts, cut after two characters or more, or whole where they are shorter. None:
+    too many, or it cannot be told."""
+    known, short = set[str](), {""}
+    for op, value in parsed:
+        choices = _choices(str(op), value)
+        if choices is None or len(short) * len(choices) + len(known) > _MAX_OPENINGS:
+            return None
+        longer = {fold_word(one + other) for one in short for other in choices}
+        if str(op) in _REPEATS and value[1] > 1 and any(len(text) == 1 for text in longer):
+            return None  # what is still short may go on with another round
+        cut = {text for text in longer if len(text) > 1}
+        known, short = known | cut, longer - cut
+        if not short:
+            break
+    return known | short
+
+
+_REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
+
+
+def _choices(name: str, value: Any) -> set[str] | None:
+    """As `_openings`, of one item of an expression."""
+    if name == "LITERAL":
+        return {chr(value)}
+    if name == "SUBPATTERN":
+        return _openings(value[-1])
+    if name == "BRANCH":
+        branches = [_openings(branch) for branch in value[1]]
+        return None if None in branches else set().union(*(branch for branch in branches if branch))
+    if name in _REPEATS and value[0] <= 1:
+        inner = _openings(value[2])
+        return inner if inner is None or value[0] else inner | {""}
+    if name == "IN":
+        out = set[str]()
+        for kind, what in value:
+            if str(kind) == "LITERAL":
+                out.add(chr(what))
+            elif str(kind) == "RANGE" and what[1] - what[0] < 40:
+                out |= {chr(code) for code in range(what[0], what[1] + 1)}
+            elif str(what) == "CATEGORY_DIGIT":
+                out |= set("0123456789")
+            elif str(what) == "CATEGORY_SPACE":
+                out.add(" ")
+            else:
+                return None
+        return out
+    return None
+
+
+def _required(parsed: Any) -> list[set[str]]:
+    """Of one sequence of an expression: sets of folded texts of which each match holds one of every set."""
+    opening = _openings(parsed)
+    out = [opening] if opening and all(len(text) > 1 for text in opening) else []
     run = ""
 
-    def better(candidate: set[str] | None) -> None:
-        nonlocal best
-        candidate = {fold_word(text) for text in candidate or ()}
-        if all(candidate) and candidate and (best is None or _commonness(candidate) < _commonness(best)):
-            best = candidate
+    def note(texts: set[str]) -> None:
+        folded = {fold_word(text) for text in texts}
+        if folded and all(folded):
+            out.append(folded)
 
     for op, value in parsed:
         name = str(op)
         if name == "LITERAL":
             run += chr(value)
             continue
-        better({run} if run else None)
+        note({run} if run else set())
         run = ""
         if name == "SUBPATTERN":
-            better(_required(value[-1]))
+            out += _required(value[-1])
         elif name == "BRANCH":
             branches = [_required(branch) for branch in value[1]]
             if all(branches):
-                better({text for branch in branches if branch for text in branch})
+                note({text for sets in branches for text in min(sets, key=_commonness)})
         elif name in ("MAX_REPEAT", "MIN_REPEAT") and value[0] >= 1:
-            better(_required(value[2]))
+            out += _required(value[2])
         elif name == "IN" and all(str(kind) == "LITERAL" for kind, _ in value) and len(value) <= 40:
-            better({chr(code) for _, code in value})
-    better({run} if run else None)
-    return best
+            note({chr(code) for _, code in value})
+    note({run} if run else set())
+    return out
 
 
 # --- one record ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _effort(condition: Condition) -> int:
+    """How much work it is to evaluate a condition: 0 fields, 1 words, 2 expressions."""
+    parts = list(walk(condition))
+    if any(isinstance(part, Regex) or (isinstance(part, Compare) and part.regex) for part in parts):
+        return 2
+    return int(any(isinstance(part, Words) for part in parts))
 
 
 def _is_empty(value: Any) -> bool:
@@ -493,40 +625,44 @@ class _Doc:
 
     def __init__(self, matcher: Matcher, record: Record) -> None:
         self.matcher, self.record = matcher, record
-        names: list[str] = []
-        texts: list[str] = []
-        for name, text in _texts(record):
-            names.append(name)
-            texts.append(text)
-        self.names = names
-        self.joined = CLAUSE_END.join(texts)
-        starts, position = [], 0
-        for text in texts:
-            starts.append(position)
-            position += len(text) + 1
-        self.starts = starts
+        self.texts = list(_texts(record))
+        self.joined = CLAUSE_END.join([text for _, text in self.texts])
         self.folded = fold(self.joined)
         self.raw = matcher._automaton.find_matches_as_indexes(self.folded.text, overlapping=True)
         if len(self.raw) > _MAX_HITS:  # hostile text: the same word without end says nothing more
             self.raw = self.raw[:_MAX_HITS]
+        self.present: set[int] = set()  # groups met and states of fields, once `triggered` has looked
         self._hits: dict[int, list[Hit]] = {}
         self._by_group: dict[int, list[tuple[int, int, str]]] | None = None
+
+    @cached_property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.texts]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each text begins in the joined one."""
+        return [0, *accumulate(len(text) + 1 for _, text in self.texts)][: len(self.texts)]
 
     # which rules may hold
 
     def triggered(self) -> list[int]:
         """Rules that may hold: in scope, and for one of the ways they can hold all that it needs is there."""
-        matcher = self.matcher
-        patterns = matcher._patterns
-        present: set[int] = set()
-        for pattern in {pattern for pattern, _, _ in self.raw}:
-            present.update(patterns[pattern])
+        matcher, present = self.matcher, self.present
+        found = {pattern for pattern, _, _ in self.raw}
+        self._note_states(present)
+        if (
+            found.isdisjoint(matcher._firing_patterns)
+            and present.isdisjoint(matcher._firing)
+            and not self.repeats
+            and not matcher._always
+        ):
+            return []
+        for pattern in found:
+            present.update(matcher._patterns[pattern])
         if self.repeats:
             present.update(self.grouped)
-        self._note_states(present)
         fired = present & matcher._firing
-        if not fired and not matcher._always:
-            return []
         scope, entries = matcher.in_scope(self.record), matcher._entries
         rules = {number for number in matcher._always if number in scope}
         for key in fired:
@@ -541,17 +677,20 @@ class _Doc:
 
     def _note_states(self, present: set[int]) -> None:
         """Adds the states of fields that rules watch."""
-        record = self.record
-        for path, shown, filled, empty in self.matcher._paths:
-            value = self._at(path)
-            if value is not _ABSENT:
+        record, shop = self.record, self.record.shop
+        own = record.model_fields_set
+        of_shop = shop.model_fields_set if shop is not None else ()
+        for owner, name, shown, filled, empty in self.matcher._watched:
+            if name in (of_shop if owner else own):
+                value = getattr(shop if owner else record, name)
                 if shown is not None:
                     present.add(shown)
                 if (state := empty if _is_empty(value) else filled) is not None:
                     present.add(state)
         if record.attributes:
             for key, text in record.attributes.items():
-                present.update(self.matcher.attribute_states(key)[_is_empty(text)])
+                if states := self.matcher.attribute_states(key):
+                    present.update(states[_is_empty(text)])
 
     # hits
 
@@ -583,13 +722,15 @@ class _Doc:
         return self._by_group
 
     def _candidates(self, group: int) -> list[tuple[int, int, str]]:
-        if len(self.raw) > 48 or self.repeats:  # worth sorting once
+        if len(self.raw) > 400 or self.repeats:  # worth sorting once
             return self.grouped.get(group, [])[:2000]
         patterns = self.matcher._patterns
         return [(start, end, patterns[p][group]) for p, start, end in self.raw if group in patterns[p]]
 
     def hits(self, group: int) -> list[Hit]:
         """Hits of a group that are really its words, disguised at most as the group admits."""
+        if group not in self.present:
+            return []
         found = self._hits.get(group)
         if found is None:
             allowed = self.matcher._in_order[group].evasion
@@ -692,13 +833,10 @@ class _Doc:
         rule = compiled.rule
         if (rule.valid_from and self.day < rule.valid_from) or (rule.valid_to and self.day > rule.valid_to):
             return None
-        found = self._eval(rule.when, compiled)
-        if found is None or any(
-            e.kind == "anywhere" and any(not self._denied(hit) for hit in self.hits(group))
-            for e, group in compiled.excepts
-        ):
-            return None
-        return found
+        for exception, group in compiled.excepts:
+            if exception.kind == "anywhere" and any(not self._denied(hit) for hit in self.hits(group)):
+                return None
+        return self._eval(rule.when, compiled)
 
     @cached_property
     def day(self) -> date:
@@ -710,12 +848,12 @@ class _Doc:
                 spans = self._spans(condition, compiled)
                 return tuple(self._witness(hit) for hit in spans[:8]) if spans else None
             case All(parts=parts):
-                out: Witnesses = ()
-                for part in parts:
-                    if (found := self._eval(part, compiled)) is None:
+                held: dict[int, Witnesses] = {}
+                for i in sorted(range(len(parts)), key=lambda i: _effort(parts[i])):
+                    if (found := self._eval(parts[i], compiled)) is None:
                         return None
-                    out += found
-                return out
+                    held[i] = found
+                return sum((held[i] for i in range(len(parts))), ())
             case AnyOf(parts=parts):
                 return next(
                     (found for part in parts if (found := self._eval(part, compiled)) is not None), None
@@ -766,6 +904,8 @@ class _Doc:
         return hits
 
     def _near(self, condition: Near, compiled: _Compiled) -> list[Hit]:
+        if not self._may_be_near(condition, compiled):
+            return []
         places: list[list[Hit]] = []
         for part in condition.parts:
             found = self._places(part, compiled)
@@ -788,6 +928,41 @@ class _Doc:
                 return chosen
         return []
 
+    def _may_be_near(self, condition: Near, compiled: _Compiled) -> bool:
+        """Whether, by bare hits, words of every part stand within reach of one of the first; cheap, and never wrong in
+        saying no."""
+        first, *rest = condition.parts
+        if not isinstance(first, Words):
+            return True
+        anchors, reach = self._spots(compiled.words[first]), condition.within
+        for part in rest:
+            words, chars = [], ""
+            for one in part.parts if isinstance(part, AnyOf) else (part,):
+                if isinstance(one, Words):
+                    words += self._spots(compiled.words[one])
+                elif isinstance(one, Regex) and _ONE_OF.fullmatch(one.pattern):
+                    chars = one.pattern[1:-1]
+                else:
+                    break
+            else:
+                anchors = [
+                    (start, end) for start, end in anchors
+                    if any(left - end <= reach and start - right <= reach for left, right in words)
+                    or (chars and self._meets(chars, start - reach - 1, end + reach + 1))
+                ]  # fmt: skip
+            if not anchors:
+                return False
+        return True
+
+    def _meets(self, chars: str, start: int, end: int) -> bool:
+        window = self.folded.text[max(0, start) : end]
+        return any(fold_word(char) in window for char in chars)
+
+    def _spots(self, group: int) -> list[tuple[int, int]]:
+        if group not in self.present:
+            return []
+        return [(start, end) for start, end, _ in self._candidates(group)]
+
     def _distance(self, one: Hit, other: Hit) -> int:
         """Folded characters between two hits; far apart where they stand in different fields, but a description goes
         on where its title ends."""
@@ -796,9 +971,11 @@ class _Doc:
         return max(0, other.fstart - one.fend, one.fstart - other.fend)
 
     def _found(self, regex: _Expression) -> list[Hit]:
-        text = self.folded.text
-        if regex.literals and not any(literal in text for literal in regex.literals):
-            return []
+        matcher, present = self.matcher, self.present
+        for some in regex.literals:
+            group = matcher._literals.get(some)
+            if group in matcher._asked and group not in present:
+                return []
         out = []
         offsets = self.folded.offsets
         for i, match in enumerate(regex.compiled.finditer(self.folded.light)):
@@ -866,11 +1043,8 @@ class _Doc:
 
     def raw_value(self, path: str) -> Any:
         """The value of a record path, or _ABSENT where it was not collected."""
-        return self._at(tuple(path.split(".")))
-
-    def _at(self, path: tuple[str, ...]) -> Any:
         current: Any = self.record
-        for part in path:
+        for part in path.split("."):
             if current is None or part not in getattr(current, "model_fields_set", ()):
                 return _ABSENT
             current = getattr(current, part)
@@ -1094,6 +1268,8 @@ def _clause_after(text: str, start: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _tokens(text: str) -> tuple[str, ...]:
+    import rjieba  # its dictionary takes a tenth of a second to load, and few records need it
+
     return tuple(rjieba.cut(text, False))
 
 

@@ -7,6 +7,7 @@ keeps the three apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -128,6 +129,10 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+ANSWERED = (Outcome.DONE, Outcome.EMPTY, Outcome.NOT_FOUND)
+"""The site's own answer: what it has was seen, or it says that it has nothing."""
+
+
 def utcnow() -> datetime:
     return datetime.now(UTC)
 
@@ -157,6 +162,7 @@ class Law(Model):
 
 
 Severity = Literal["low", "mid", "high"]
+SEVERITIES: Mapping[str, str] = {"low": "低", "mid": "中", "high": "高"}
 Tier = Literal["lead", "review"]
 
 

@@ -238,12 +238,17 @@ def _nested(flat: dict[str, Any]) -> dict[str, Any]:
 
 def _parquet(path: Path) -> Iterator[bytes]:
     try:
-        from pyarrow import parquet  # type: ignore[import-not-found,unused-ignore]
+        from pyarrow import ArrowException, parquet
     except ImportError:
         raise EnvironmentFault(
-            "读取 Parquet 需要 pyarrow", hint="pip install pyarrow，或先转为 JSON 行"
+            "读取 Parquet 需要 pyarrow", hint="pip install 'marketwatch[tables]'，或先转为 JSON 行"
         ) from None
-    for batch in parquet.ParquetFile(path).iter_batches(batch_size=BATCH):
-        for row in batch.to_pylist():
-            flat = {k: v for k, v in row.items() if v is not None}
-            yield json.dumps(_nested(flat), ensure_ascii=False, default=str).encode()
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=BATCH):
+            for row in batch.to_pylist():
+                flat = {k: v for k, v in row.items() if v is not None}
+                yield json.dumps(_nested(flat), ensure_ascii=False, default=str).encode()
+    except ArrowException as exc:
+        raise UsageError(
+            f"Parquet 无法读取：{exc}", place=Place(str(path)), hint="检查文件是否完整"
+        ) from None

@@ -143,6 +143,14 @@ class LeadState:
 
 
 Event = Literal["found", "seen_again", "relapsed"]
+EVENT_LABELS = {
+    "found": "发现",
+    "seen_again": "再次发现",
+    "relapsed": "复发",
+    "unfounded": "重新判断后不再命中",
+    "status": "状态变更",
+}
+NEWS_LABELS = {"run": "新一次采集", "text": "文字有变", "price": "价格有变"}
 
 
 def opened(sighting: Sighting) -> LeadState:

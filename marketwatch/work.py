@@ -161,7 +161,9 @@ class Work:
                 if task.done():
                     task.result()
             worker.stop()
-            await asyncio.wait([jobs], timeout=GRACE * 1.5)  # without a database it would not come back at all
+            await asyncio.wait(
+                [jobs], timeout=GRACE * 1.5
+            )  # without a database it would not come back at all
             if jobs.done():
                 jobs.result()
         except (ConnectorException, psycopg.Error, PoolTimeout) as exc:

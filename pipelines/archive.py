@@ -8,10 +8,12 @@ from pipelines import Pipeline
 
 class ArchivePipeline(Pipeline):
     async def process_item(self, item: PageResult) -> PageResult:
-        """Sets `stored` to the page's own exchange, the last. Raises EnvironmentFault when the disk is full."""
+        """Sets `stored` and `fetched_at` to those of the page itself, the last exchange. Raises EnvironmentFault when
+        the disk is full."""
         for exchange in item.exchanges:
             item.stored = self.corridor.archive.append(
                 exchange, run=item.run, target=item.target, fingerprint=item.fingerprint
             )
+            item.fetched_at = exchange.fetched_at  # one time for archive, database and lead
         item.exchanges = ()
         return item

@@ -36,6 +36,7 @@ class CapturePipeline(Pipeline):
             log.warning("截图失败 %s：%s", item.url, exc)
             return item
         digest = await asyncio.to_thread(put_object, self.corridor.folder, shot.image)
+        text = await asyncio.to_thread(put_object, self.corridor.folder, shot.text.encode())
         item.capture = Capture(
             sha256=digest,
             media_type="image/jpeg",
@@ -44,6 +45,7 @@ class CapturePipeline(Pipeline):
             height=shot.height,
             taken_at=shot.taken_at,
             source="archive",
+            text_sha256=text,
         )
         return item
 

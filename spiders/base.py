@@ -49,6 +49,8 @@ class Answers(Protocol):
 
     def get(self, target: Target, fingerprint: str) -> Stored | None: ...
 
+    def remember(self, target: Target, fingerprint: str, stored: Stored) -> None: ...
+
     def page(self, stored: Stored) -> Page: ...
 
 
@@ -331,6 +333,9 @@ class MarketSpider(scrapy.Spider):
         if walk.leads_astray(page.url):
             yield self._result(response.request, page, *astray(page.url).verdict)
             return
+        if page.rendered and page.header("Marketwatch-Fence"):  # the browser was led to where it may not go
+            yield self._result(response.request, page, Outcome.FAILED, "拒绝访问：浏览器被引向内部地址")
+            return
         if self._rate_limited(walk, page):
             yield self._result(response.request, page, Outcome.RATE_LIMITED, f"HTTP {page.status}")
             return
@@ -446,6 +451,8 @@ class MarketSpider(scrapy.Spider):
 
     def _item_settled(self, item: PageResult) -> None:
         if walk := self.bridge.open.get(item.target):
+            if item.stored and item.outcome in (Outcome.DONE, Outcome.EMPTY, Outcome.NOT_FOUND):
+                self.answers.remember(walk.target, item.fingerprint, item.stored)
             walk.records += len(item.records)
             walk.leads += sum(finding.tier == "lead" for found in item.findings for finding in found)
             if walk.pending == 1 and walk.pool:  # all lists are read: now the sample can be drawn

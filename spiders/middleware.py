@@ -33,8 +33,11 @@ class Guard:
             raise IgnoreRequest("target handed back")
         address = urlsplit(request.url)
         port = address.port or (443 if address.scheme == "https" else 80)
-        if why := walk.fence.refusal(address.hostname or "", port):
+        host = address.hostname or ""
+        if why := walk.fence.refusal(host, port):
             raise Refused(request.url, why)
+        if FencedResolver.fence.allows(host, port) and not walk.fence.allows(host, port):
+            raise Refused(request.url, "只有另一个活动允许访问它")
         pack = walk.reader.platforms.get(walk.target.platform or "")
         if pack is not None and not pack.cover(address.netloc):
             raise Refused(request.url, f"不属于平台 {pack.name}")

@@ -19,7 +19,16 @@ def server():
     var = Path(tempfile.mkdtemp(prefix="mw-test-"))
     var.chmod(0o755)
     try:
-        yield embedded.start(var)
+        dsn = embedded.start(var)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for setting in (
+                "fsync",
+                "full_page_writes",
+                "synchronous_commit",
+            ):  # what is lost here is not missed
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield dsn
     finally:
         embedded.stop(var)
         shutil.rmtree(var, ignore_errors=True)

@@ -84,3 +84,28 @@ def test_csv_keeps_the_three_states(tmp_path: Path) -> None:
 def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         list(read_lines(tmp_path / "none.jsonl"))
+
+
+def test_parquet_reads_as_the_same_records(tmp_path: Path, book: Rulebook) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").Table.from_pylist(
+        [
+            {"id": "1", "title": "电鱼机 捕鱼器", "price": 199.5, "attributes": '{"材质": ""}', "shop.name": "渔具店"},
+            {"id": "2", "title": "水杯", "price": None, "attributes": None, "shop.name": None},
+        ]
+    )  # fmt: skip
+    path = tmp_path / "records.parquet"
+    parquet.write_table(table, path)
+    records = [json.loads(line) for line in read_lines(path)]
+    assert records[0]["shop"] == {"name": "渔具店"}
+    assert records[0]["attributes"] == {"材质": ""}
+    assert records[1] == {"id": "2", "title": "水杯"}  # an empty cell was not collected
+    assert [json.loads(row)["topics"] for row in scan(read_lines(path), book)] == [["hunting_gear"], []]
+
+
+def test_a_broken_parquet_file_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"PAR1 no table")
+    with pytest.raises(UsageError, match=r"broken\.parquet"):
+        list(read_lines(path))

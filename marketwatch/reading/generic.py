@@ -42,6 +42,7 @@ _NOT_PRICE = re.compile(
     re.I,
 )
 _NAME = re.compile(r"(?:product|goods|item|pro|detail|sku|shop)[-_]?(?:name|title|tit)\b", re.I)
+_GOODS_BOX = re.compile(r"product|goods|items?\b|shangpin|commodity", re.I)
 _ROOTS = re.compile(r"^(?:app|root|__next|__nuxt|main-app|q-app|svelte)$")
 _HOME = {"首页", "主页", "home", "index", "网站首页", "全部商品", "all"}
 
@@ -86,6 +87,8 @@ def read(doc: Document, trace: list[Trace] | None = None) -> Found:
     goods = sum(1 for link in found.links if link.kind == "item")
     if found.kind == "other" and goods >= 3:
         found.kind, found.confidence = "listing", 0.7
+    if not (found.records or goods or found.needs_browser):
+        found.needs_browser = awaits_goods(doc)
     if product:
         _complete(product, doc, said, licence_urls)
     for record in found.records:
@@ -232,7 +235,7 @@ def _price_beside(element: Any, doc: Document) -> tuple[Any, Shown | None, Shown
     """The nearest container of the heading that shows a price: the one price in it, and the one struck out."""
     container = element.getparent()
     for _ in range(8):
-        if container is None or container.tag in ("body", "html"):
+        if container is None or container.tag == "html":
             break
         prices = [
             (node, shown)
@@ -365,6 +368,16 @@ def without_script_empty(doc: Document) -> bool:
         )
     )
     return mounts or asks or seen < 60
+
+
+def awaits_goods(doc: Document) -> bool:
+    """Whether a page has a place for goods that only a script can fill."""
+    if doc.page.rendered or not any(True for _ in doc.tree.iter("script")):
+        return False
+    boxes = doc.tree.iter("div", "ul", "ol", "section", "main", "tbody")
+    return any(
+        not len(box) and _GOODS_BOX.search(_named(box)) and not one_line(text_of(box)) for box in boxes
+    )
 
 
 def _mask(record: dict[str, Any]) -> None:

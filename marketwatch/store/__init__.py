@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Store(Runs, Pages, Leads):
-    """All queries. Each method is one transaction, or part of the one that `transaction()` opened."""
+    """All queries. Each method is one transaction."""
 
     @classmethod
     def open(cls, settings: Settings) -> Store:

@@ -6,7 +6,6 @@ import importlib.util
 import logging
 import random
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,12 @@ from marketwatch.store import embedded
 MIGRATIONS = Path(__file__).parent / "migrations"
 COLLISIONS = {"40001", "40P01"}  # serialization failure, deadlock: the same again succeeds
 DISK_FULL = "53100"
+OUT_OF_REACH = {
+    "08",
+    "53",
+    "57",
+    "58",
+}  # connection, resources, operator's doing, system; others fault the call
 ATTEMPTS = 5
 MIGRATION_LOCK = 0x6D61726B  # any number of our own
 
@@ -43,7 +48,6 @@ class Database:
         self.dsn = dsn
         """The libpq connection string, for other libraries."""
         self._var = var  # of the embedded server
-        self._own = threading.local()
         told = conninfo_to_dict(dsn)
         self.where = f"{told.get('host', 'localhost')}:{told.get('port', 5432)}/{told.get('dbname', '')}"
         """The server and database, without credentials, for people."""
@@ -81,46 +85,19 @@ class Database:
         connection.commit()
         return connection
 
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        """A transaction; inside `transaction()` of the same thread, that one."""
-        outer: Connection | None = getattr(self._own, "connection", None)
-        if outer is not None:
-            yield outer
-            return
-        with self._translated(), self._engine.begin() as connection:
-            self._own.connection = connection
-            try:
-                yield connection
-            finally:
-                self._own.connection = None
-
-    @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
-        """All calls of this store on this thread within the block are one transaction.
-
-        Yields its psycopg connection, so that procrastinate can add jobs to it (`configure(connection=…)`).
-        """
-        try:
-            with self._begin() as connection:
-                yield _driver(connection)
-        except _Collision as collision:
-            raise self._busy(collision) from collision
-
     def _run(self, work: Callable[[Connection], T]) -> T:
         """`work` in a transaction of its own, again when it collided with another one."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with self._begin() as connection:
+                with self._translated(), self._engine.begin() as connection:
                     return work(connection)
             except _Collision as collision:
                 if attempt == ATTEMPTS:
-                    raise self._busy(collision) from collision
+                    raise DatabaseDown(
+                        f"数据库 {self.where} 太忙：{collision}", hint="请稍后再试"
+                    ) from collision
                 time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311
         raise AssertionError
-
-    def _busy(self, collision: _Collision) -> DatabaseDown:
-        return DatabaseDown(f"数据库 {self.where} 太忙：{collision}", hint="请稍后再试")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -135,7 +112,9 @@ class Database:
                 raise EnvironmentFault(
                     f"数据库 {self.where} 所在磁盘已满", hint="腾出空间后用 --resume 继续"
                 ) from fault
-            if isinstance(origin, psycopg.OperationalError | psycopg.InterfaceError | exc.TimeoutError):
+            if isinstance(origin, exc.TimeoutError | psycopg.InterfaceError) or (
+                isinstance(origin, psycopg.OperationalError) and (state is None or state[:2] in OUT_OF_REACH)
+            ):
                 raise DatabaseDown(
                     f"连不上数据库 {self.where}：{str(origin).strip()}",
                     hint="确认数据库在运行后再试（marketwatch db status 会启动内置数据库）",
@@ -180,12 +159,6 @@ class _Collision(Exception):
     pass
 
 
-def _driver(connection: Connection) -> psycopg.Connection[Any]:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    return driver
-
-
 def _newest(folder: Path) -> str:
     return max(path.stem for path in folder.iterdir() if path.stem[0].isdigit())
 
@@ -227,9 +200,11 @@ def _migrate_queue(connection: Connection) -> None:
     missing = [name for name in names if name not in done]
     if not missing:
         return
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
     scripts = [folder / f"{name}.sql" for name in missing] if done else [folder.parent / "schema.sql"]
     for script in scripts:
-        _driver(connection).execute(script.read_bytes())
+        driver.execute(script.read_bytes())
     connection.execute(
         text("INSERT INTO queue_schema (migration) VALUES (:name)"), [{"name": n} for n in missing]
     )

@@ -127,10 +127,7 @@ class _Server:
                 owner = _system_user()
                 os.chown(self.folder, owner, -1)
             if os.geteuid() not in (0, owner):
-                raise EnvironmentFault(
-                    f"数据库 {self.folder} 属于用户 {_user_name(owner)}",
-                    hint="以该用户运行，或把 MARKETWATCH_VAR 设为自己的文件夹",
-                )
+                raise self._of_another(owner)
             if self.socket_folder != self.folder:
                 with suppress(FileExistsError):
                     self.socket_folder.mkdir(mode=0o700)
@@ -147,6 +144,12 @@ class _Server:
                 f"不能在 {self.folder} 建立数据库：{exc.strerror}",
                 hint="让上级文件夹可写，或设置 MARKETWATCH_VAR 或 MARKETWATCH_DATABASE_URL",
             ) from exc
+
+    def _of_another(self, owner: int) -> EnvironmentFault:
+        return EnvironmentFault(
+            f"数据库 {self.folder} 属于用户 {_user_name(owner)}",
+            hint="以该用户运行，或把 MARKETWATCH_VAR 设为自己的文件夹",
+        )
 
     def answers(self) -> bool:
         if not (self.socket_folder / SOCKET).exists():
@@ -165,6 +168,8 @@ class _Server:
         except FileNotFoundError:
             yield None
             return
+        except PermissionError:
+            raise self._of_another(self.folder.stat().st_uid) from None
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_jsonable_python
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, insert, or_, select, update
 
 from marketwatch import triage
 from marketwatch.errors import UsageError
-from marketwatch.records import Severity, utcnow
+from marketwatch.records import SEVERITIES, Severity, utcnow
 from marketwatch.store.database import Database
+from marketwatch.store.rows import key
 from marketwatch.store.tables import (
     captures,
     findings,
@@ -24,7 +25,10 @@ from marketwatch.store.tables import (
     listings,
     observations,
     pages,
+    permits,
+    records,
     runs,
+    shops,
 )
 
 
@@ -77,31 +81,38 @@ class LeadRow:
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """A lead with its findings, the pages they stand on and where those lie in the archive, its events, and what
-    was seen of the listing over time."""
+    """A lead with all there is to it.
+
+    `shop`: what its pages said so far, permits included. `findings`, youngest first, each with what stands `before`
+    and `after` it where it has a place in a text. `evidence`: the pages it was seen on, youngest first, each with
+    its place in the archive (`digest` is the SHA-256 of the payload) and its `capture`, None without a screenshot.
+    `events` and `observations` (what was seen of a listing over time) go forward.
+    """
 
     row: LeadRow
+    shop: dict[str, Any] | None
     findings: tuple[dict[str, Any], ...]
     evidence: tuple[dict[str, Any], ...]
     events: tuple[dict[str, Any], ...]
     observations: tuple[dict[str, Any], ...]
 
     def to_json(self) -> dict[str, Any]:
-        lists = ("findings", "evidence", "events", "observations")
-        return self.row.to_json() | {name: to_jsonable_python(list(getattr(self, name))) for name in lists}
+        parts = {name: getattr(self, name) for name in Lead.__slots__ if name != "row"}
+        return {**self.row.to_json(), **to_jsonable_python(parts)}
 
 
-SEVERITIES = ("low", "mid", "high")
+MOST = 200  # findings that are shown of one lead
+AROUND = 30  # characters shown on either side of a finding
 
 
 class Leads(Database):
     def list_leads(self, wanted: LeadFilter) -> tuple[list[LeadRow], int]:
         """A page of the leads that fit, and how many fit in all."""
         conditions = _conditions(wanted)
-        key: ColumnElement[Any] = leads.c[wanted.sort]
+        by: ColumnElement[Any] = leads.c[wanted.sort]
         if wanted.sort == "severity":
-            key = func.array_position(list(SEVERITIES), leads.c.severity)
-        order = key.desc() if wanted.descending else key.asc()
+            by = func.array_position(list(SEVERITIES), leads.c.severity)
+        order = by.desc() if wanted.descending else by.asc()
         query = (
             select(*(leads.c[name] for name in LeadRow.__slots__))
             .where(*conditions)
@@ -111,49 +122,31 @@ class Leads(Database):
         )
         count = select(func.count()).select_from(leads).where(*conditions)
 
-        def work(connection: Any) -> tuple[list[LeadRow], int]:
+        def work(connection: Connection) -> tuple[list[LeadRow], int]:
             rows = [LeadRow(**row) for row in connection.execute(query).mappings()]
-            return rows, connection.scalar(count)
+            return rows, connection.scalar(count) or 0
 
         return self._run(work)
 
     def lead(self, number: int) -> Lead | None:
-        def work(connection: Any) -> Lead | None:
-            columns = [leads.c[name] for name in LeadRow.__slots__]
-            row = connection.execute(select(*columns).where(leads.c.id == number)).mappings().first()
-            if row is None:
+        def work(connection: Connection) -> Lead | None:
+            def listed(query: Select[Any]) -> tuple[dict[str, Any], ...]:
+                return tuple(map(dict, connection.execute(query).mappings()))
+
+            found = listed(select(*(leads.c[name] for name in LeadRow.__slots__)).where(leads.c.id == number))
+            if not found:
                 return None
-            found = connection.execute(
-                select(findings.c.page, findings.c.run, findings.c.finding)
-                .where(findings.c.lead == number)
-                .order_by(findings.c.page.desc())
-                .limit(200)
-            ).all()
-            evidence = connection.execute(
-                select(pages, captures.c.bytes, captures.c.width, captures.c.height, captures.c.taken_at)
-                .outerjoin(captures, pages.c.capture == captures.c.sha256)
-                .where(pages.c.id.in_({one.page for one in found}))
-                .order_by(pages.c.fetched_at.desc())
-            ).mappings()
-            events = connection.execute(
-                select(lead_events).where(lead_events.c.lead == number).order_by(lead_events.c.id)
-            ).mappings()
-            seen = connection.execute(
-                select(observations)
-                .join(listings)
-                .where(
-                    row["subject_kind"] == "item",
-                    listings.c.platform == row["platform"],
-                    listings.c.item_id == row["subject"],
-                )
-                .order_by(observations.c.seen_at)
-            ).mappings()
+            row = LeadRow(**found[0])
+            judged = listed(_FINDINGS.where(findings.c.lead == number))
+            events = listed(_EVENTS.where(lead_events.c.lead == number))
+            seen_on = {one["page"] for one in judged} | {one["detail"].get("page") for one in events}
             return Lead(
-                LeadRow(**row),
-                tuple({"page": one.page, "run": one.run, **one.finding} for one in found),
-                tuple(map(dict, evidence)),
-                tuple(map(dict, events)),
-                tuple(map(dict, seen)),
+                row=row,
+                shop=_shop(listed, row),
+                findings=tuple(map(_finding, judged)),
+                evidence=tuple(map(_evidence, listed(_EVIDENCE.where(pages.c.id.in_(seen_on - {None}))))),
+                events=events,
+                observations=listed(_of_listing(row)) if row.subject_kind == "item" else (),
             )
 
         return self._run(work)
@@ -163,7 +156,7 @@ class Leads(Database):
     ) -> None:
         """Moves leads on, all or none. Raises UsageError where one does not exist or may not go there."""
 
-        def work(connection: Any) -> None:
+        def work(connection: Connection) -> None:
             held = connection.execute(
                 select(leads.c.id, leads.c.status)
                 .where(leads.c.id.in_(numbers))
@@ -192,6 +185,66 @@ class Leads(Database):
             connection.execute(insert(lead_events), events)
 
         self._run(work)
+
+
+_FINDINGS = (
+    select(findings.c.page, findings.c.run, findings.c.finding, records.c.record)
+    .join(records, (records.c.page == findings.c.page) & (records.c.seq == findings.c.seq))
+    .order_by(findings.c.page.desc(), findings.c.seq, findings.c.n)
+    .limit(MOST)
+)
+_EVENTS = select(lead_events).order_by(lead_events.c.id)
+_EVIDENCE = (
+    select(pages, *(column.label(f"capture_{column.name}") for column in captures.c))
+    .outerjoin(captures, pages.c.capture == captures.c.sha256)
+    .order_by(pages.c.fetched_at.desc())
+)
+
+
+def _of_listing(row: LeadRow) -> Select[Any]:
+    return (
+        select(observations)
+        .join(listings)
+        .where(listings.c.platform == row.platform, listings.c.item_id == row.subject)
+        .order_by(observations.c.seen_at)
+    )
+
+
+def _shop(listed: Callable[[Select[Any]], tuple[dict[str, Any], ...]], row: LeadRow) -> dict[str, Any] | None:
+    same = (shops.c.platform == row.platform) & (shops.c.shop_id == key(row.shop_id or ""))
+    found = listed(select(shops).where(same))
+    if not found:
+        return None
+    held = select(permits).where(permits.c.shop == found[0]["id"]).order_by(permits.c.id)
+    return {**found[0], "permits": listed(held)}
+
+
+def _finding(row: dict[str, Any]) -> dict[str, Any]:
+    found = row["finding"]
+    shown = {"page": row["page"], "run": row["run"], **found}
+    if found["start"] is not None:
+        text = _text(row["record"], found["field"])
+        shown["before"] = text[max(0, found["start"] - AROUND) : found["start"]]
+        shown["after"] = text[found["end"] : found["end"] + AROUND]
+    return shown
+
+
+def _text(record: dict[str, Any], field: str) -> str:
+    """The text that a finding's field names: `title`, `comments.3`, `shop.name`, `attributes.3C证书`."""
+    name, _, inner = field.partition(".")
+    value = record.get(name)
+    if isinstance(value, list):
+        value = value[int(inner)] if inner.isdecimal() and int(inner) < len(value) else None
+    elif name == "sku_prices":
+        value = inner
+    elif isinstance(value, dict):
+        value = value.get(inner)
+    return value if isinstance(value, str) else ""
+
+
+def _evidence(row: dict[str, Any]) -> dict[str, Any]:
+    capture = {column.name: row.pop(f"capture_{column.name}") for column in captures.c}
+    return row | {"capture": capture if row["capture"] else None}
 
 
 def _conditions(wanted: LeadFilter) -> list[ColumnElement[bool]]:

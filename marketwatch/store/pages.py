@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, func, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 
-from marketwatch.records import Outcome, PageResult, Record, Stored, parse_record
+from marketwatch.records import ANSWERED, Outcome, PageResult, Record, Stored, parse_record
 from marketwatch.store.database import Database
 from marketwatch.store.rows import given, rows
 from marketwatch.store.save import PLACE, Save, place
@@ -19,11 +19,11 @@ from marketwatch.store.tables import pages, records, targets
 
 class _Ids(Protocol):
     @property
-    def run(self) -> str: ...
+    def run(self) -> str | None: ...
     @property
-    def target(self) -> str: ...
+    def target(self) -> str | None: ...
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str | None: ...
 
 
 class Archived(Protocol):
@@ -66,18 +66,23 @@ class Pages(Database):
         """Stores settled pages with all that came of them, in one transaction.
 
         Idempotent by (run, fingerprint): a page saved again is rewritten in place, and no lead, event or
-        observation is doubled. Runs and targets must exist. Raises DatabaseDown.
+        observation is doubled. A page that has its answer keeps it when a later try meets a wall. Runs and
+        targets must exist. Raises DatabaseDown.
         """
-        settled = {(page.run, page.fingerprint): page for page in batch}
+        best_last = sorted(batch, key=lambda page: (page.outcome in ANSWERED, page.fetched_at))
+        settled = {(page.run, page.fingerprint): page for page in best_last}
         by_age = sorted(settled.values(), key=lambda page: page.fetched_at)
         if by_age:
             self._run(lambda connection: Save(connection, by_age).run())
 
     def adopt(self, found: Iterable[Archived]) -> int:
         """Pages found in the archive after a crash, entered as not yet read, so that they are not fetched
-        again. Returns how many were unknown; those of unknown targets are left alone."""
-        unread = [
-            {
+        again. Returns how many were taken in; those of unknown targets are left alone.
+
+        Of several responses to one request (redirects, an earlier try) the last one is the page.
+        """
+        unread = {
+            (page.ids.run, page.ids.fingerprint): {
                 "run": page.ids.run,
                 "target": page.ids.target,
                 "fingerprint": page.ids.fingerprint,
@@ -88,15 +93,17 @@ class Pages(Database):
                 **place(page.stored),
             }
             for page in found
-        ]
-        return (
-            self._run(lambda connection: len(connection.execute(_ADOPT, rows(unread)).all())) if unread else 0
-        )
+            if page.ids.run and page.ids.target and page.ids.fingerprint
+        }
+        if not unread:
+            return 0
+        given_rows = rows([*unread.values()])
+        return len(self._run(lambda connection: connection.execute(_ADOPT, given_rows).all()))
 
     def stored_pages(self, run: str, lane: str | None = None, *, after_id: int = 0) -> list[StoredPage]:
         """Pages of a run (of one lane of it) that need not be fetched again: the site's own answer lies in
         the archive. Block pages, login walls, rate limits, errors do not count. By id, from above `after_id`."""
-        answered = pages.c.outcome.in_([Outcome.DONE, Outcome.EMPTY, Outcome.NOT_FOUND])
+        answered = pages.c.outcome.in_(ANSWERED)
         unread = pages.c.outcome.is_(None) & (
             pages.c.status.between(200, 299) | pages.c.status.in_([404, 410])
         )
@@ -177,15 +184,17 @@ _FILLED = text("""
 _FACTS = [name for name in StoredPage.__slots__ if name != "stored"]
 _UNREAD = ("run", "target", "fingerprint", "url", "status", "fetched_at", "rendered", *PLACE)
 _rows = given(*(pages.c[name] for name in _UNREAD))
-_ADOPT = (
-    insert(pages)
-    .from_select(
-        ["platform", *_UNREAD],
-        select(func.coalesce(targets.c.platform, ""), *_rows.c).join(targets, targets.c.id == _rows.c.target),
-    )
-    .on_conflict_do_nothing()
-    .returning(pages.c.id)
+_adopted = insert(pages).from_select(
+    ["platform", *_UNREAD],
+    select(func.coalesce(targets.c.platform, ""), *_rows.c)
+    .join(targets, (targets.c.id == _rows.c.target) & (targets.c.run == _rows.c.run))
+    .order_by(_rows.c.run, _rows.c.fingerprint),
 )
+_ADOPT = _adopted.on_conflict_do_update(
+    index_elements=["run", "fingerprint"],
+    set_={name: _adopted.excluded[name] for name in _UNREAD},
+    where=pages.c.outcome.is_(None) & (pages.c.fetched_at < _adopted.excluded.fetched_at),
+).returning(pages.c.id)
 
 
 def _stored_page(row: Any) -> StoredPage:

@@ -9,18 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import Connection, Integer, func, insert, literal, select, update
+from sqlalchemy import Connection, Integer, func, insert, literal, select, union_all, update
 
 from marketwatch.campaigns import SHANGHAI, Target
 from marketwatch.errors import UsageError
-from marketwatch.records import Outcome, utcnow
+from marketwatch.records import ANSWERED, utcnow
 from marketwatch.store.database import Database
-from marketwatch.store.tables import findings, pages, runs, targets
+from marketwatch.store.tables import findings, metadata, pages, queue_schema, runs, targets
 
 TODO, DOING = "todo", "doing"
-COVERED = (Outcome.DONE, Outcome.EMPTY, Outcome.NOT_FOUND)
-"""How a target ends that hides nothing: what the site has was seen, or the site says that it has nothing."""
-
 RUN_NUMBERS = 0x72756E73  # advisory lock: two runs begun at once get two numbers
 
 
@@ -96,7 +93,7 @@ class RunReport:
     run: str
     targets: int
     ended: int
-    complete: bool  # every target was covered
+    complete: bool  # every target and every page has its answer; nothing was refused or failed
     pages: int
     records: int
     leads: int
@@ -247,13 +244,9 @@ class Runs(Database):
 
     def counts(self) -> dict[str, int]:
         """Rows by table."""
-        tables = {"runs": runs, "targets": targets, "pages": pages, "findings": findings}
-        return self._run(
-            lambda connection: {
-                name: connection.scalar(select(func.count()).select_from(table)) or 0
-                for name, table in tables.items()
-            }
-        )
+        tables = [table for table in metadata.tables.values() if table is not queue_schema]
+        query = union_all(*(select(literal(t.name), func.count()).select_from(t) for t in tables))
+        return dict(self._run(lambda connection: connection.execute(query).all()))
 
 
 def _report(connection: Connection, run: str) -> RunReport:
@@ -284,12 +277,12 @@ def _report(connection: Connection, run: str) -> RunReport:
         ended += row.ended is not None
         account["targets"] += 1
         account.update({name: row.counters.get(name, 0) for name in ("pages", "records", "leads")})
-        if row.status not in COVERED:
+        if row.status not in ANSWERED:
             complete = False
             reasons["target", platform, row.status, row.reason] += 1
     failed = (
         select(pages.c.platform, pages.c.outcome, pages.c.reason, func.count().label("times"))
-        .where(pages.c.run == run, pages.c.outcome.not_in([*COVERED]))
+        .where(pages.c.run == run, pages.c.outcome.not_in(ANSWERED))
         .group_by(pages.c.platform, pages.c.outcome, pages.c.reason)
     )
     for row in connection.execute(failed):

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
 
 from marketwatch import triage
-from marketwatch.records import Finding, PageResult, Record, Stored, utcnow
+from marketwatch.records import ANSWERED, Finding, PageResult, Record, Stored, utcnow
 from marketwatch.store.rows import Row, given, key, rows
 from marketwatch.store.tables import (
     captures,
@@ -86,8 +86,7 @@ class Save:
         self._save_listings(self._save_shops())
         lead_ids = self._save_leads()  # counts on the old findings being there still
         if rewritten:
-            self.connection.execute(_FORGET_RECORDS, {"pages": rewritten})
-            self.connection.execute(_FORGET_FINDINGS, {"pages": rewritten})
+            self._forget(rewritten, lead_ids)
         self._save_records(lead_ids)
 
     def _execute(self, statement: Any, found: list[Row]) -> list[Any]:
@@ -104,7 +103,7 @@ class Save:
                 yield page, page_id, seq, record
 
     def _save_pages(self) -> list[int]:
-        """Returns the ids of those that were there before."""
+        """Returns the ids of those that were there before; leaves out those that have an answer already."""
         taken = {page.capture.sha256: page.capture for page in self.batch if page.capture}
         self._execute(_CAPTURES, [{name: getattr(c, name) for name in c.__slots__} for c in taken.values()])
         found = self._execute(
@@ -131,8 +130,24 @@ class Save:
             ],
         )
         by_key = {(row.run, row.fingerprint): row for row in found}
+        self.batch = [page for page in self.batch if (page.run, page.fingerprint) in by_key]
         self.page_ids = [by_key[page.run, page.fingerprint].id for page in self.batch]
         return [row.id for row in found if row.again]
+
+    def _forget(self, rewritten: list[int], lead_ids: Mapping[triage.Identity, int]) -> None:
+        """What pages said before they were read again. A lead that such a page no longer shows is told so, with
+        what was found there: its basis must not vanish without a word."""
+        self.connection.execute(_FORGET_RECORDS, {"pages": rewritten})
+        shown = {(who, sight.page_id) for who, found in self._sights().items() for sight in found}
+        still = {(lead_ids[who], page) for who, page in shown}
+        lost: dict[tuple[int, int], list[Any]] = defaultdict(list)
+        for row in self.connection.execute(_FORGET_FINDINGS, {"pages": rewritten}):
+            if row.lead is not None and (row.lead, row.page) not in still:
+                lost[row.lead, row.page].append(row.finding)
+        for (lead, page), found in sorted(lost.items()):
+            detail = {"page": page, "findings": found}
+            event = {"lead": lead, "at": utcnow(), "actor": ACTOR, "event": "unfounded", "detail": detail}
+            self._execute(_EVENTS, [event])
 
     def _save_records(self, lead_ids: Mapping[triage.Identity, int]) -> None:
         said: list[Row] = []
@@ -178,7 +193,7 @@ class Save:
 
     def _save_listings(self, shop_ids: Mapping[tuple[str, str], int]) -> None:
         seen: dict[tuple[str, str], Row] = {}
-        sights: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        sights: dict[tuple[tuple[str, str], str], list[Row]] = defaultdict(list)
         for page, page_id, _, record in self._records():
             if not record.item_id or record.page_type in triage.SHOP_PAGES:
                 continue
@@ -189,7 +204,7 @@ class Save:
                 "list_price": record.list_price,
             }
             sight: Row = {"page": page_id, "seen_at": page.fetched_at, "text_sha256": _text_digest(record)}
-            sights[who].append(sight | values)
+            sights[who, page.kind].append(sight | values)
             shop = record.shop.id if record.shop else None
             row: Row = {
                 "platform": who[0],
@@ -200,16 +215,20 @@ class Save:
             row |= {"shop": shop_ids[who[0], key(shop)] if shop else None, **values}
             _merge(seen, who, row | {"first_seen": page.fetched_at, "last_seen": page.fetched_at})
         ids = {(row.platform, row.item_id): row.id for row in self._execute(_LISTINGS, list(seen.values()))}
-        self._save_observations({ids[who]: found for who, found in sights.items()})
+        self._save_observations({(ids[who], kind): found for (who, kind), found in sights.items()})
 
-    def _save_observations(self, sights: Mapping[int, list[Row]]) -> None:
-        """The first sight of a listing, and every one that shows something else than the one before it.
-        What a page does not show has not changed."""
-        since = [{"listing": listing, "seen_at": found[0]["seen_at"]} for listing, found in sights.items()]
-        last = {row.listing: row._mapping for row in self._execute(_LAST_OBSERVED, since)}
+    def _save_observations(self, sights: Mapping[tuple[int, str], list[Row]]) -> None:
+        """The first sight of a listing on one kind of page, and every one that shows something else than the one
+        before it: a list and an item page tell different things of one offer. What a page does not show has not
+        changed."""
+        since = [
+            {"listing": listing, "kind": kind, "seen_at": found[0]["seen_at"]}
+            for (listing, kind), found in sights.items()
+        ]
+        last = {(row.listing, row.kind): row._mapping for row in self._execute(_LAST_OBSERVED, since)}
         changes: dict[tuple[int, Any], Row] = {}
-        for listing, found in sights.items():
-            known: Mapping[str, Any] | None = last.get(listing)
+        for (listing, kind), found in sights.items():
+            known: Mapping[str, Any] | None = last.get((listing, kind))
             for sight in found:
                 now = dict(sight)
                 if known is not None:
@@ -400,11 +419,19 @@ _PAGES = _insert_pages.on_conflict_do_update(
     set_={name: _new[name] for name in _names(pages, without=["id", "run", "fingerprint", *PLACE, "capture"])}
     | {name: case((_new.segment.is_not(None), _new[name]), else_=pages.c[name]) for name in PLACE}
     | {"capture": func.coalesce(_new.capture, pages.c.capture)},
+    where=pages.c.outcome.is_(None)
+    | pages.c.outcome.not_in(ANSWERED)
+    | _new.outcome.in_(ANSWERED)
+    | _new.digest.is_not_distinct_from(pages.c.digest),  # the same response, read again
 ).returning(pages.c.id, pages.c.run, pages.c.fingerprint, literal_column("pages.xmax <> 0").label("again"))
 
 _page_ids = bindparam("pages", type_=ARRAY(BigInteger))
 _FORGET_RECORDS = delete(records).where(records.c.page == any_(_page_ids))
-_FORGET_FINDINGS = delete(findings).where(findings.c.page == any_(_page_ids))
+_FORGET_FINDINGS = (
+    delete(findings)
+    .where(findings.c.page == any_(_page_ids))
+    .returning(findings.c.page, findings.c.lead, findings.c.finding)
+)
 _RECORDS = _insert(records, _names(records))
 _FINDINGS = _insert(findings, _names(findings))
 
@@ -416,11 +443,12 @@ _LISTINGS = _upsert(
     listings, ("platform", "item_id"), ("shop", "page_type", "title", "price", "list_price", "url")
 ).returning(listings.c.id, listings.c.platform, listings.c.item_id)
 
-_since = given(observations.c.listing, observations.c.seen_at)
-_before = (
-    select(observations)
-    .where(observations.c.listing == _since.c.listing, observations.c.seen_at <= _since.c.seen_at)
-    .order_by(observations.c.seen_at.desc())
+_since = given(observations.c.listing, observations.c.seen_at, pages.c.kind)
+_before = (  # the last one until then; where a page comes late and there is none, the first one after
+    select(*observations.c, pages.c.kind)
+    .join(pages, observations.c.page == pages.c.id)
+    .where(observations.c.listing == _since.c.listing, pages.c.kind == _since.c.kind)
+    .order_by(func.greatest(observations.c.seen_at, _since.c.seen_at), observations.c.seen_at.desc())
     .limit(1)
     .lateral("before")
 )

@@ -19,11 +19,10 @@ from marketwatch.errors import BrowserMissing
 SHOPS = Path(__file__).resolve().parents[1] / "shops"
 
 
-def crawl(home, url, **more):
-    """Crawl one site; its product records by path (and route), each with how often it came."""
-    target = {"url": url, **more}
+def crawl(home, url, *allow):
+    """Crawl one site; its product records by path (and route)."""
     host = urlsplit(url).netloc
-    made = {"name": "试", "targets": [target], "allow": [host], "capture": "none"}
+    made = {"name": "试", "targets": [{"url": url}], "allow": [host, *allow], "capture": "none"}
     made["politeness"] = {"delay": 0, "per_site": 4}
     (home.folder / "site.yaml").write_text(yaml.safe_dump(made))
     home.run("crawl", str(home.folder / "site.yaml"))
@@ -65,6 +64,11 @@ def test_every_product_of_django_oscar_once_and_right(home, oscar):
     assert len(wanted) >= 200
     assert {path: as_told(records[0]) for path, records in found.items()} == wanted
     assert all(len(records) == 1 for records in found.values())
+    ((run,),) = home.query("SELECT id FROM runs")
+    page = url + truth[0]["path"].lstrip("/")
+    folder = home.run("platforms", "fixture", "one", "--run", run, "--url", page).strip()
+    kept = json.loads((Path(folder) / "output.json").read_text("utf-8"))
+    assert kept["records"][0]["title"] == truth[0]["title"]
     asked = Counter((shop / "requests.log").read_text().splitlines())
     assert {path: times for path, times in asked.items() if times > 1} == {}
 
@@ -103,7 +107,7 @@ class ScriptShop(BaseHTTPRequestHandler):
             case ["goods", number]:
                 return self.goods[int(number)]
             case ["categories"]:
-                return [{"id": n, "name": f"第{n}类"} for n in (1, 2, 3)]
+                return [{"id": n, "name": f"第{n}类"} for n in (1, 2)]  # the third is on the front page alone
             case ["list", category, page]:
                 of = [one for one in self.goods if category in ("0", str(one["id"] % 3 + 1))]
                 start = (int(page) - 1) * self.PER_PAGE
@@ -151,3 +155,74 @@ def test_every_product_of_a_shop_that_is_empty_without_script(home, script_shop,
     if routes == "paths":
         assert shop.asked.pop("/") == 2  # without script, then with
         assert set(shop.asked.values()) == {1}
+
+
+class TrapShop(BaseHTTPRequestHandler):
+    """Twelve goods among ways without end: days after days, sessions in the path, doors to other sites."""
+
+    protocol_version = "HTTP/1.1"
+    asked: Counter[str]
+    elsewhere: str
+
+    def do_GET(self):
+        self.asked[self.path] += 1
+        path, _, query = self.path.partition("?")
+        match path.strip("/").split("/"):
+            case ["p", number]:
+                body = f"<h1>竹篮 {number}</h1><p class=price>¥{number}.50</p><button>加入购物车</button>"
+            case ["weiter", number]:
+                body = f"<p>{number}</p><a href=/weiter/{int(number) + 1}>mehr</a><a href='/zimmer/{number}'>x</a>"
+            case ["zimmer", number]:
+                body = "".join(f"<a href=/zimmer/{number}{n}>{n}</a>" for n in range(5))
+            case ["out"]:
+                return self.reply(b"", 302, self.elsewhere)
+            case ["alt", number]:
+                return self.reply(b"", 301, f"/p/{number}")
+            case [""]:
+                start = int(query.removeprefix("page=") or 1) * 4 - 3
+                cards = "".join(
+                    f"<li class=product><a href=/p/{n}>竹篮 {n}</a><b class=price>¥{n}.50</b></li>"
+                    for n in range(start, start + 4)
+                )
+                more = f"<a rel=next href='/?page={start // 4 + 2}'>下一页</a>" if start < 9 else ""
+                body = f"<ul>{cards}</ul>{more}<a href=/weiter/1>Kalender</a><a href=/out>友情链接</a><a href=/alt/2>旧</a>"
+            case _:
+                return self.reply(b"", 404)
+        return self.reply(
+            f"<!doctype html><meta charset=utf-8><title>竹器</title><body>{body}</body>".encode()
+        )
+
+    def reply(self, body, status=200, location=None):
+        self.send_response(status)
+        if location:
+            self.send_header("Location", location)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_shop_full_of_traps_is_walked_to_its_end(home):
+    asked = Counter()
+    other = ThreadingHTTPServer(("127.0.0.1", 0), type("Other", (TrapShop,), {"asked": asked}))
+    handler = type(
+        "Served", (TrapShop,), {"asked": Counter(), "elsewhere": f"http://127.0.0.1:{other.server_port}/p/1"}
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    for one in (other, server):
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+    try:
+        found = crawl(home, f"http://127.0.0.1:{server.server_port}/", f"127.0.0.1:{other.server_port}")
+    finally:
+        for one in (other, server):
+            one.shutdown()
+            one.server_close()
+    assert {path: as_told(*records) for path, records in found.items()} == {
+        f"/p/{n}": (f"竹篮 {n}", n + 0.5) for n in range(1, 13)
+    }
+    assert sum(handler.asked.values()) < 150
+    assert max(handler.asked.values()) == 1
+    assert not asked

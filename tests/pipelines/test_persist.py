@@ -195,4 +195,3 @@ def test_what_only_the_archive_knows_after_a_crash_is_adopted(archive, store, ru
     assert store.adopt(recovered.rows) == 0
     (kept,) = store.stored_pages(run)
     assert read(archive.folder, kept.stored).body == "正文".encode()
-

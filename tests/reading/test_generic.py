@@ -30,6 +30,7 @@ def kinds(reading) -> dict[str, str]:  # type: ignore[no-untyped-def]
         ("$1,234.56", "1234.56", "USD"),
         ("1.299,00 €", "1299.00", "EUR"),
         ("19", "19", None),
+        ("CN¥3,637.33", "3637.33", None),
     ],
 )
 def test_price_of(text: str, value: str, currency: str | None) -> None:
@@ -226,6 +227,39 @@ def test_an_empty_shell_is_sent_to_the_browser_and_a_rendered_one_is_not() -> No
     assert read(shell).needs_browser
     assert not read(shell, rendered=True).needs_browser
     assert not read("<p>" + "正文" * 300 + "</p><script>1</script>").needs_browser
+
+
+def test_a_place_for_goods_that_only_a_script_fills_is_sent_to_the_browser() -> None:
+    page = (
+        "<nav>" + "".join(f"<a href=/c/{n}>第{n}类</a>" for n in range(8)) + "</nav>%s<script>fill()</script>"
+    )
+    assert read(page % "<div id=product-list></div>").needs_browser
+    assert not read(page % "<div id=product-list></div>", rendered=True).needs_browser
+    assert not read(page % "<div id=product-list>暂时没有</div>").needs_browser
+    assert not read(page % "<div id=banner></div>").needs_browser
+
+
+@pytest.mark.parametrize(
+    ("beside", "below", "price"),
+    [
+        ("<p>库存不足</p>", "", "9.90"),  # sold out: no button, still goods
+        ("<a href=/p/2>规格二</a>", "<table><tr><th>条形码(UPC)<td>SM1<tr><th>类别<td>茶</table>", "9.90"),
+        ("", "<table><tr><th>价格（含税）<td>¥9.90<tr><th>评论数<td>0</table>", "9.90"),
+        ("", "<table><tr><th>价格（含税）<td>¥8.80<tr><th>评论数<td>0</table>", None),
+        ("<p>本店地址</p>", "", None),
+    ],
+)
+def test_goods_that_cannot_be_bought_now_are_goods_when_they_show_it(
+    beside: str, below: str, price: str | None
+) -> None:
+    told = read(f"<div class=main><h1>白茶</h1><p class=price>¥9.90</p>{beside}</div>{below}").records
+    assert [str(one.price) for one in told] == ([price] if price else [])
+
+
+def test_a_route_in_the_fragment_is_a_page_of_its_own_once_scripts_ran() -> None:
+    body = "<a href='#/goods/1'>一</a><a href='#top'>上</a><a href='/x#!/goods/2'>二</a>"
+    assert set(kinds(read(body, rendered=True))) == {"/x#/goods/1", "/x#!/goods/2"}
+    assert kinds(read(body)) == {}
 
 
 def test_walls_on_unknown_sites() -> None:

@@ -5,7 +5,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from marketwatch.config import Settings
 from marketwatch.errors import ConfigError, DatabaseDown, EnvironmentFault
@@ -95,16 +95,12 @@ def test_a_lost_connection_comes_back(store, run, server):
     assert store.open_count(run) == 1
 
 
-def test_a_connection_lost_within_a_transaction_is_told(store, run, server):
-    def work():
-        with psycopg.connect(server, autocommit=True) as admin, store.transaction():
-            store.add_targets(run, [target(run, 2)])
-            name = conninfo_to_dict(store.dsn)["dbname"]
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-            store.open_count(run)
+def test_a_connection_lost_within_a_transaction_is_told(store, run):
+    def cut(connection):
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     with pytest.raises(DatabaseDown):
-        work()
+        store._run(cut)
     assert store.open_count(run) == 1
 
 

@@ -95,24 +95,6 @@ def test_an_empty_run_has_a_report(store):
     assert (report.targets, report.pages, report.records, report.complete) == (0, 0, 0, True)
 
 
-def test_targets_and_jobs_are_written_together_or_not_at_all(store, run):
-    def begin(fault=None):
-        with store.transaction() as connection:
-            store.add_targets(run, [target(run, 2)])
-            connection.execute("INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('q', 't')")
-            assert store.open_count(run) == 2
-            if fault:
-                raise fault
-
-    with pytest.raises(KeyboardInterrupt):
-        begin(KeyboardInterrupt())
-    assert store.open_count(run) == 1
-    begin()
-    with store.transaction() as connection:
-        assert connection.execute("SELECT count(*) FROM procrastinate_jobs").fetchone() == (1,)
-    assert store.open_count(run) == 2
-
-
 def test_saving_counts_records_anew_when_a_page_is_read_anew(store, run):
     one = page(run, records=[item("1"), item("2")])
     store.save([one])

@@ -184,7 +184,7 @@ def test_a_capture_is_kept_when_the_page_is_saved_without(store, run, sql):
     store.save([page(run, records=[item()], findings=[(RULE,)], capture=shot)])
     store.save([page(run, records=[item()], findings=[(RULE,)])])
     assert sql("SELECT capture FROM pages") == [("cd" * 32,)]
-    assert store.lead(1).evidence[0]["capture"] == "cd" * 32
+    assert store.lead(1).evidence[0]["capture"]["sha256"] == "cd" * 32
 
 
 @pytest.mark.parametrize("odd", ["零\0字节", "\ud800半个", "x" * 5000, "\\u0000", "😀" * 3000])

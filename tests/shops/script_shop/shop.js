@@ -14,12 +14,15 @@ document.getElementById("app").innerHTML = `
         <span class="price">¥{{ g.price }}</span>
       </li>
     </ul>
-    <div class="pager"><a v-if="page < pages" :href="to('/list/' + category + '/' + (page + 1))">下一页</a></div>
+    <div class="pager" v-if="page < pages">
+      <button v-if="category === 0" @click="more()">加载更多</button>
+      <a v-else :href="to('/list/' + category + '/' + (page + 1))">下一页</a>
+    </div>
   </main>
   <main v-if="view === 'goods'" class="goods-detail">
     <h1>{{ one.title }}</h1>
     <p class="price">¥{{ one.price }}</p><p v-if="one.was" class="old-price"><del>¥{{ one.was }}</del></p>
-    <button @click="buy">加入购物车</button>
+    <button @click="buy()">加入购物车</button>
     <table><tr v-for="(value, label) in one.particulars"><th>{{ label }}</th><td>{{ value }}</td></tr></table>
   </main>
   <footer>闽ICP备00000000号</footer>`;
@@ -28,6 +31,10 @@ const shop = PetiteVue.reactive({
   to, view: "", categories: [], goods: [], one: {}, name: "", category: 0, page: 1, pages: 1,
   buy() {},
   async ask(path) { return (await fetch("/api" + path)).json(); },
+  async more() {
+    const next = await this.ask("/list/0/" + ++this.page);
+    this.goods = [...this.goods, ...next.goods];
+  },
   async go() {
     const [, kind, id, page] = here().split("/");
     if (kind === "goods") {
