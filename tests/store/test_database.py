@@ -12,8 +12,6 @@ from marketwatch.errors import ConfigError, DatabaseDown, EnvironmentFault
 from marketwatch.store import Store
 from marketwatch.store.tables import metadata
 
-from .conftest import target
-
 
 def opened(url, tmp_path):
     return Store.open(Settings(home=tmp_path, database_url=url))

@@ -1,12 +1,14 @@
 """The embedded server against real kills and races."""
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -218,3 +220,28 @@ def test_root_hands_the_server_to_a_user_of_the_system(fresh):
     assert (home / "pg").stat().st_uid not in (0,)
     assert home.stat().st_mode & 0o077 == 0o001
     embedded.stop(home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_ordinary_user_has_a_server_of_its_own_and_nobody_elses(fresh, var):
+    nobody = pwd.getpwnam("nobody")
+    os.chown(fresh, nobody.pw_uid, nobody.pw_gid)
+    fresh.chmod(0o755)
+    home = fresh / "home"
+    embedded.start(var)
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+            assert value(embedded.start(home)) == 42
+            assert embedded.stop(home)
+            with pytest.raises(EnvironmentFault, match="属于用户"):
+                embedded.start(var)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (home / "pg").stat().st_uid == nobody.pw_uid
