@@ -37,12 +37,12 @@ def test_disk_full_is_told_and_resumable(home, market):
 def test_database_away_too_long_is_told_and_resumable(own_home, market):
     own_home.env["MARKETWATCH_DATABASE_PATIENCE"] = "2"
     process = own_home.start("crawl", str(own_home.campaign(market, delay=0.1, per_site=1)))
-    end = time.monotonic() + 40
+    end = time.monotonic() + 60
     while sum(market.hits().values()) < 10:
         assert time.monotonic() < end, own_home.stderr()
         time.sleep(0.05)
     embedded.stop(own_home.var)
-    assert process.wait(60) == 4, own_home.stderr()
+    assert process.wait(120) == 4, own_home.stderr()
     assert "--resume" in own_home.stderr()
     embedded.start(own_home.var)
     own_home.run("crawl", "--resume", the_run(own_home))
