@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import gc
 import hashlib
 import logging
@@ -166,12 +167,18 @@ class StoredPages:
 
 
 def adopt_orphans(store: Store, folder: Path) -> int:
-    """Cut back and seal the segments of dead writers; pages that only the archive knows go into the database."""
+    """Cut back and seal the segments of dead writers; pages that only the archive knows go into the database.
+
+    One at a time: whoever finds nothing left to recover may rely on all of it being in the database.
+    """
     adopted = 0
-    for segment in recover(folder):
-        if segment.torn_bytes:
-            log.warning("归档段 %s 末尾有 %d 字节不完整，已截去并另存", segment.segment, segment.torn_bytes)
-        adopted += store.adopt(segment.rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "adopting.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for segment in recover(folder):
+            if segment.torn_bytes:
+                log.warning("归档段 %s 末尾有 %d 字节不完整，已截去并另存", segment.segment, segment.torn_bytes)
+            adopted += store.adopt(segment.rows)
     return adopted
 
 
