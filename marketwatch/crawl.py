@@ -177,7 +177,9 @@ def adopt_orphans(store: Store, folder: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for segment in recover(folder):
             if segment.torn_bytes:
-                log.warning("归档段 %s 末尾有 %d 字节不完整，已截去并另存", segment.segment, segment.torn_bytes)
+                log.warning(
+                    "归档段 %s 末尾有 %d 字节不完整，已截去并另存", segment.segment, segment.torn_bytes
+                )
             adopted += store.adopt(segment.rows)
     return adopted
 
