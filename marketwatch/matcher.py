@@ -282,21 +282,32 @@ class Matcher:
 
     def _build(self) -> None:
         patterns: dict[str, dict[int, str]] = {}
+        shared: dict[
+            tuple[tuple[int, str], ...], dict[int, str]
+        ] = {}  # the disguises of a word mean the same
+
+        def note(form: str, number: int, kind: str) -> None:
+            known = patterns.get(form)
+            if known is None:
+                key: tuple[tuple[int, str], ...] = ((number, kind),)
+            elif number in known:
+                return
+            else:
+                key = (*known.items(), (number, kind))
+            patterns[form] = shared.get(key) or shared.setdefault(key, dict(key))
+
         groups = [(number, group) for number, group in enumerate(self._in_order) if number in self._asked]
         for number, group in groups:
             for word in group.words:
                 if folded := fold_word(word):
-                    patterns.setdefault(folded, {})[number] = ""
+                    note(folded, number, "")
         for number, group in groups:
             if kinds := group.evasion & _EXPANDED:
                 for word in group.words:
                     for form, kind in disguises(word, kinds):
-                        patterns.setdefault(form, {}).setdefault(number, kind)
-        shared: dict[
-            tuple[tuple[int, str], ...], dict[int, str]
-        ] = {}  # the disguises of a word mean the same
+                        note(form, number, kind)
         self._forms = list(patterns)
-        self._patterns = [shared.setdefault(tuple(entry.items()), entry) for entry in patterns.values()]
+        self._patterns = list(patterns.values())
         self._automaton = AhoCorasick(
             self._forms or ["\0"], matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
         )
@@ -431,10 +442,11 @@ def counts(book: Rulebook, packs: Collection[str] | None = None) -> bool:
 
 
 class Tally:
-    """Keeps, for rules that count across records, which values share a key. Memory grows with distinct keys only."""
+    """Keeps, for rules that count across records, which values share a key: some hundred bytes a distinct key, as
+    hashes."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self._seen: dict[int, int | set[int]] = {}  # most keys have one value
 
     def add(self, counted: Sequence[Counted]) -> None:
         self.add_keys((item.rule, item.key, item.value, item.at_least) for item in counted)
@@ -442,12 +454,17 @@ class Tally:
     def add_keys(self, keys: Iterable[tuple[str, str, str, int]]) -> None:
         """As `add`, from rule, key, value and at_least alone."""
         for rule, key, value, at_least in keys:
-            values = self._seen[rule, key]
-            if len(values) < at_least:
-                values.add(hash(value))
+            place, mark = hash((rule, key)), hash(value)
+            known = self._seen.setdefault(place, mark)
+            if isinstance(known, set):
+                if len(known) < at_least:
+                    known.add(mark)
+            elif known != mark:
+                self._seen[place] = {known, mark}
 
     def reached(self, rule: str, key: str, at_least: int) -> bool:
-        return len(self._seen.get((rule, key), ())) >= at_least
+        known = self._seen.get(hash((rule, key)))
+        return known is not None and (len(known) if isinstance(known, set) else 1) >= at_least
 
 
 def _commonness(words: Iterable[str]) -> float:
@@ -678,8 +695,8 @@ class _Doc:
     def _note_states(self, present: set[int]) -> None:
         """Adds the states of fields that rules watch."""
         record, shop = self.record, self.record.shop
-        own = record.model_fields_set
-        of_shop = shop.model_fields_set if shop is not None else ()
+        own = record.__pydantic_fields_set__  # the property costs as much as all the rest
+        of_shop = shop.__pydantic_fields_set__ if shop is not None else ()
         for owner, name, shown, filled, empty in self.matcher._watched:
             if name in (of_shop if owner else own):
                 value = getattr(shop if owner else record, name)

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -161,16 +162,15 @@ class Folded:
     def repeats(self) -> list[tuple[str, list[int]]]:
         """Passages where characters are doubled one after the other (特特供供) or tripled, with doubles removed:
         the collapsed passage, and for each of its characters the folded index it came from."""
-        codes = self._kept
+        codes, text = self._kept, self.text
         same = codes[1:] == codes[:-1]
-        marks = same.nonzero()[0]
-        if len(marks) < 2:
+        marks = [mark for mark in same.nonzero()[0].tolist() if text[mark] >= "\u3400"]
+        near = [mark for mark, after in pairwise(marks) if after - mark <= 2]
+        if not near:
             return []
-        marks = marks[codes[marks] >= 0x3400]
-        near = marks[:-1][marks[1:] - marks[:-1] <= 2]
         out: list[tuple[str, list[int]]] = []
         done = -1
-        for mark in near[:64].tolist():
+        for mark in near[:64]:
             if mark <= done:
                 continue
             start, done = max(0, mark - 12), min(len(codes), mark + 24)
@@ -265,27 +265,27 @@ def disguises(word: str, kinds: Collection[str]) -> Iterator[tuple[str, Evasion]
     seen = {plain}
 
     def new(form: str, kind: Evasion) -> Iterator[tuple[str, Evasion]]:
-        folded = fold_word(form)
-        if folded not in seen and len(folded) > 1:
-            seen.add(folded)
-            yield folded, kind
+        """`form` if it has not been told; made of folded pieces, so folded."""
+        if form not in seen and len(form) > 1:
+            seen.add(form)
+            yield form, kind
 
     if "homophones" in kinds and 2 <= len(plain) <= 6:
         for i in han:
             common = alike.get(sound[i], "")[:MAX_ALIKE] if len(plain) == 3 else ""
             for other in _known_alike().get(sound[i], "") + common:
-                yield from new(plain[:i] + other + plain[i + 1 :], "homophones")
+                yield from new(plain[:i] + _FOLDED[other] + plain[i + 1 :], "homophones")
     if "split" in kinds:
         for i in han:
             for parts in _splits().get(plain[i], ()):
-                yield from new(plain[:i] + parts + plain[i + 1 :], "split")
+                yield from new(plain[:i] + fold_word(parts) + plain[i + 1 :], "split")
         whole = [(_splits().get(char) or (char,))[0] for char in plain]
-        yield from new("".join(whole), "split")
+        yield from new(fold_word("".join(whole)), "split")
     if "masked" in kinds and len(plain) >= 3 and len(han) == len(plain):
         for i in range(1, len(plain) - 1):
             yield from new(plain[:i] + plain[i + 1 :], "masked")
             yield from new(plain[:i] + "x" + plain[i + 1 :], "masked")
-    spelled = [readings.get(char, ("",))[0] if is_han(char) else char for char in sound]
+    spelled = [readings.get(char, ("",))[0] if is_han(char) else _FOLDED[char] for char in sound]
     if "pinyin" in kinds and len(han) >= 2:
         if len(han) == len(plain) and all(spelled):
             yield from new("".join(spelled), "pinyin")
