@@ -25,7 +25,7 @@ lint: setup
 test: lint
 	$(BIN)/marketwatch rules lint
 	$(BIN)/marketwatch rules test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 bench: setup
 	$(BIN)/python -m bench

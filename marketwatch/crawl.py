@@ -264,6 +264,7 @@ class CrawlProcess:
                     alive,
                     heartbeat=self.settings.heartbeat,
                     dead_after=self.settings.dead_after,
+                    patience=self.settings.database_patience,
                 )
                 async with work:
                     if self.run is not None:

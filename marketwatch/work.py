@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString, TypeVar
 
 import procrastinate
 import psycopg
@@ -32,10 +32,14 @@ from psycopg_pool import PoolTimeout
 from marketwatch.errors import DatabaseDown
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 GRACE = 10.0  # seconds a stopping worker gives the targets it holds
 FROZEN = 75  # EX_TEMPFAIL: the supervisor may start us again
 _EPOCH = 1_750_000_000
+_OPTIONS = {
+    "options": "-c idle_in_transaction_session_timeout=10000"
+}  # a frozen process holds no job for long
 _GO_ON = "数据库恢复后用 marketwatch crawl --resume 继续"
 
 
@@ -75,16 +79,55 @@ class _Strategy(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": min(2**job.attempts, 300)}, priority=job.priority - 1)
 
 
+class _Connector(procrastinate.PsycopgConnector):
+    """Asks again while the database is away, for up to `patience` seconds: procrastinate's worker would end."""
+
+    def __init__(self, *, patience: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._patience = patience
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        end, wait = time.monotonic() + self._patience, 0.1
+        while True:
+            try:
+                return await call()
+            except ConnectorException as exc:
+                away = isinstance(exc.__cause__, psycopg.OperationalError | psycopg.InterfaceError)
+                if not away or time.monotonic() + wait > end:
+                    raise
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 2.0)
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        call = super().execute_query_async
+        await self._patiently(lambda: call(query, **arguments))
+
+    async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:
+        call = super().execute_query_one_async
+        return await self._patiently(lambda: call(query, **arguments))
+
+    async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[dict[str, Any]]:
+        call = super().execute_query_all_async
+        return await self._patiently(lambda: call(query, **arguments))
+
+
 class Work:
     """The queue as one process sees it. Use as `async with Work(...) as work`.
 
-    `alive_dir` holds one locked file per worker of this machine. Times in seconds.
+    `alive_dir` holds one locked file per worker of this machine. A database away for less than `patience` only costs
+    time. Times in seconds.
     """
 
     def __init__(
-        self, dsn: str, alive_dir: Path, *, heartbeat: float = 10.0, dead_after: float = 60.0
+        self,
+        dsn: str,
+        alive_dir: Path,
+        *,
+        heartbeat: float = 10.0,
+        dead_after: float = 60.0,
+        patience: float = 30.0,
     ) -> None:
-        self.app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=dsn))
+        self.app = procrastinate.App(connector=_Connector(conninfo=dsn, patience=patience, kwargs=_OPTIONS))
         self.alive_dir = alive_dir
         self.heartbeat = heartbeat
         self.dead_after = dead_after
@@ -92,6 +135,8 @@ class Work:
         self._handler: Handler | None = None
         self._alive = ExitStack()  # holds this worker's locked file
         self._own_file: Path | None = None
+        self._in_hand: set[int | None] = set()  # jobs in hand
+        self._lost: set[int | None] = set()  # ours by the database, but not in hand when last looked
         self._crawl = self.app.task(name="crawl", queue="crawl", retry=_Strategy(), pass_context=True)(
             self._run_job
         )
@@ -109,7 +154,11 @@ class Work:
     async def _run_job(self, context: JobContext, target: str, run: str) -> None:
         assert self._handler is not None
         self._announce(context.job.worker_id)
-        await self._handler(Ticket(target, run))
+        self._in_hand.add(context.job.id)
+        try:
+            await self._handler(Ticket(target, run))
+        finally:
+            self._in_hand.discard(context.job.id)
 
     def _announce(self, worker_id: int | None) -> None:
         """Lock this worker's file before it begins its first target: the kernel lets go of it when we die."""
@@ -185,9 +234,20 @@ class Work:
                 for gone in self._dead_here():
                     stalled += await manager.list_jobs_async(status="doing", worker_id=int(gone.name))
                     gone.unlink(missing_ok=True)
+                stalled += await self._unanswered()
                 for job in stalled:
                     await self._take_over(job)
             await asyncio.sleep(min(self.heartbeat / 2, 2.0))
+
+    async def _unanswered(self) -> list[Job]:
+        """Jobs given to this worker whose answer was lost with the connection: ours twice in a row, never begun."""
+        if self._own_file is None:
+            return []
+        manager, number = self.app.job_manager, int(self._own_file.name)
+        ours = await manager.list_jobs_async(status="doing", worker_id=number)
+        idle = {job.id: job for job in ours if job.id not in self._in_hand}
+        again, self._lost = self._lost & idle.keys(), set(idle)
+        return [idle[number] for number in again]
 
     async def _take_over(self, job: Job) -> None:
         log.info("接管失联采集端的目标 %s", job.task_kwargs.get("target"))

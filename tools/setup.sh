@@ -33,16 +33,20 @@ fi
 
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,shops]'
 
-# A browser: what is there, else Playwright's download, else Debian's package (the headless shell takes a third of
-# the processor time of the whole Chromium). Without one the rest works.
+# A browser: what is there, else Playwright's download, else Debian's package. The headless shell takes a third of the
+# processor time of the whole Chromium, so it is added where Debian has it. Without any browser the rest works.
 browser() {
-    "$VENV/bin/python" -c 'from marketwatch import browser, config; browser.find_chromium(config.settings())'
+    "$VENV/bin/python" -c 'from marketwatch import browser, config; print(browser.find_chromium(config.settings()))' 2>/dev/null
 }
-if ! browser >/dev/null 2>&1; then
+case "$(browser)" in
+*headless*shell*) ;;
+"")
     timeout 300 "$VENV/bin/python" -m playwright install --only-shell chromium >/dev/null 2>&1 ||
         apt_get chromium-headless-shell || apt_get chromium || true
-    browser >/dev/null 2>&1 || say "no browser: pages that need one, and screenshots, will be reported as not done"
-fi
+    browser >/dev/null || say "no browser: pages that need one, and screenshots, will be reported as not done"
+    ;;
+*) apt_get chromium-headless-shell 2>/dev/null || true ;;
+esac
 if ! fc-list :lang=zh 2>/dev/null | grep -q .; then
     apt_get fontconfig fonts-noto-cjk || say "no Chinese font: screenshots will show boxes (Debian: fonts-noto-cjk)"
 fi

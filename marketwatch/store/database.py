@@ -21,7 +21,7 @@ from marketwatch.errors import ConfigError, DatabaseDown, EnvironmentFault, Plac
 from marketwatch.store import embedded
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-COLLISIONS = {"40001", "40P01"}  # serialization failure, deadlock: the same again succeeds
+COLLISIONS = {"40001", "40P01", "25P03"}  # serialization failure, deadlock, idle: the same again succeeds
 DISK_FULL = "53100"
 OUT_OF_REACH = {
     "08",
@@ -31,6 +31,7 @@ OUT_OF_REACH = {
 }  # connection, resources, operator's doing, system; others fault the call
 ATTEMPTS = 5
 MIGRATION_LOCK = 0x6D61726B  # any number of our own
+IDLE_MS = 10_000  # a process that stands still in a transaction gives back the rows it has locked
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Database:
             if self._var is None or not embedded.crashed(self._var):
                 raise
             connection = psycopg.connect(embedded.start(self._var))
-        connection.execute("SET TIME ZONE 'UTC'")
+        connection.execute(f"SET TIME ZONE 'UTC'; SET idle_in_transaction_session_timeout = {IDLE_MS}")
         connection.commit()
         return connection
 

@@ -55,7 +55,7 @@ class Home:
 
     def run(self, *args: str, code: int | None = 0) -> str:
         process = self.start(*args)
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=300)
         if code is not None:
             assert process.returncode == code, self.stderr()
         return out
