@@ -235,3 +235,23 @@ def test_a_frozen_worker_loses_its_target_and_ends_when_it_wakes(work, holder):
     serve(lambda: work(dead_after=2.0), handle, until=lambda: seen == ["t"], seconds=10.0)
     os.kill(process.pid, signal.SIGCONT)
     assert process.wait(timeout=5) == FROZEN
+
+
+def test_a_job_whose_answer_was_lost_is_done(work, store):
+    """Given out by the database, but the connection died before this worker heard of it."""
+    import psycopg
+
+    done = []
+
+    async def handler(ticket):
+        done.append(ticket.target)
+        if ticket.target == "a":
+            with psycopg.connect(store.dsn, autocommit=True) as connection:
+                connection.execute("UPDATE procrastinate_workers SET last_heartbeat = now()")
+                connection.execute(
+                    "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT max(id) FROM"
+                    " procrastinate_workers) WHERE args->>'target' = 'b'"
+                )
+
+    serve(work, handler, [("1", "a", "lane"), ("1", "b", "lane")], until=lambda: "b" in done)
+    assert done == ["a", "b"]
