@@ -31,7 +31,7 @@ def twice(market):
     """Pages asked for more often than once."""
     hits = {address: count for address, count in market.hits().items() if not address.endswith("/robots.txt")}
     again = sum(hits.values()) - len(hits)
-    print(f"{len(hits)} pages, {again} fetched twice")  # pytest -rP shows it
+    print(f"{len(hits)} pages, {again} fetched twice")  # noqa: T201, pytest -rP shows it
     return again
 
 
