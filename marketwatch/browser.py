@@ -41,6 +41,7 @@ MAX_ELEMENTS = 50_000
 QUIET_SECONDS = 3.0  # for what its scripts still ask for then
 GRACE_SECONDS = 0.5
 CLOSE_SECONDS = 5.0
+OPEN_SECONDS = 10.0  # a new tab takes half a second on a busy machine
 MAX_JSON = 300_000  # characters of a JSON page that are shown
 MAX_NOTES = 50
 PAGES_AT_ONCE = 4  # of the spiders; each takes 20 to 50 MB
@@ -216,7 +217,7 @@ class Browser:
                     raise PageError(f"浏览器无法显示页面：{_first_line(exc)}", place=Place(url)) from exc
                 if last:
                     raise PageError("浏览器两次在这个页面上崩溃", place=Place(url)) from exc
-                await self._check(browser)
+                await self.check(browser)
         raise PageError(f"页面在 {self.settings.page_timeout:.0f} 秒内没有显示出来", place=Place(url))
 
     async def running(self) -> pw.Browser:
@@ -228,7 +229,7 @@ class Browser:
             assert self._browser is not None
             return self._browser
 
-    async def _check(self, browser: pw.Browser) -> None:
+    async def check(self, browser: pw.Browser) -> None:
         """A browser whose driver is gone does not know that it is."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -622,7 +623,7 @@ class _Lent:
         self._browser.on(event, handler)
 
     async def new_context(self, **options: Any) -> _FreshContexts:
-        return _FreshContexts(self._owner, self._browser, context_options(self._owner.settings) | options)
+        return _FreshContexts(self._owner, context_options(self._owner.settings) | options)
 
     async def close(self) -> None:
         pass
@@ -631,10 +632,9 @@ class _Lent:
 class _FreshContexts:
     """A context of which every page is in truth one of its own, and is gone with it."""
 
-    def __init__(self, owner: Browser, browser: pw.Browser, options: dict[str, Any]) -> None:
+    def __init__(self, owner: Browser, options: dict[str, Any]) -> None:
         self.pages: list[pw.Page] = []
         self._owner = owner
-        self._browser = browser
         self._options = options
         self._on_close: list[Callable[[], None]] = []
         self._timeout = owner.settings.page_timeout * 1000
@@ -649,7 +649,7 @@ class _FreshContexts:
     async def new_page(self) -> pw.Page:
         await self._owner.slots.acquire()
         try:
-            page = await self._browser.new_page(**self._options)
+            page = await self._open()
         except BaseException:
             self._owner.slots.release()
             raise
@@ -664,6 +664,17 @@ class _FreshContexts:
         page.on("close", gone)
         page.on("crash", gone)
         return page
+
+    async def _open(self) -> pw.Page:
+        """A page; a browser that dies meanwhile may leave the question without an answer."""
+        for _ in range(2):
+            browser = await self._owner.running()
+            try:
+                async with asyncio.timeout(OPEN_SECONDS):
+                    return await browser.new_page(**self._options)
+            except TimeoutError:
+                await self._owner.check(browser)
+        raise PageError(f"浏览器在 {OPEN_SECONDS:.0f} 秒内没有打开新的标签页", place=Place("browser"))
 
     async def close(self) -> None:
         for page in list(self.pages):

@@ -30,7 +30,6 @@ from marketwatch.rulebook import (
     Count,
     DateIs,
     Differs,
-    Except,
     Identifier,
     Near,
     Not,
@@ -41,7 +40,7 @@ from marketwatch.rulebook import (
     Words,
     walk,
 )
-from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, frequency, is_han
+from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, frequency, is_han, light_char
 
 DENIAL = 4  # characters before a word within which a negation denies it
 LEAD = 0.6  # confidence from which a finding opens a lead
@@ -120,11 +119,21 @@ class _Watched(NamedTuple):
     empty: int | None
 
 
+class _Exception(NamedTuple):
+    """An exception of a rule: the group of its words, and what must not stand beside (disqualifiers, or these words)."""
+
+    kind: str
+    group: int
+    within: int
+    unless: bool
+    beside: re.Pattern[str] | None
+
+
 class _Compiled(NamedTuple):
     rule: Rule
     words: dict[Words, int]
     regexes: dict[str, _Expression]
-    excepts: tuple[tuple[Except, int], ...]  # with the group of its words
+    excepts: tuple[_Exception, ...]
     textual: bool
     counting: Count | None
     fields: frozenset[str]
@@ -140,6 +149,8 @@ class Matcher:
 
     def __init__(self, book: Rulebook, packs: Collection[str] | None = None, *, drafts: bool = False) -> None:
         self.book = book
+        self._negations = self._alternation(Words(lists=("negations",)))
+        self._negation_alikes = self._alternation(Words(lists=("negation-lookalikes",)))
         self._groups: dict[Group, int] = {}
         self._in_order: list[Group] = []
         self._states: dict[tuple[str, str, str], int] = {}  # numbered below zero
@@ -176,6 +187,9 @@ class Matcher:
             self._costs[len(self._groups)] = _commonness(words)
         return self._groups.setdefault(group, len(self._groups))
 
+    def _alternation(self, words: Words) -> re.Pattern[str]:
+        return _alternation(tuple(self.book.words(words)))
+
     def _state(self, state: str, path: str) -> int:
         key = _state_key(state, path)
         number = self._states.setdefault(key, -1 - len(self._states))
@@ -198,11 +212,14 @@ class Matcher:
                 count = part
         plain: frozenset[str] = frozenset({"separators", "variants"})
         excepts = tuple(
-            (
-                e,
+            _Exception(
+                e.kind,
                 self._group(tuple(self.book.words(e.words)), plain)
                 if e.kind in ("phrase", "anywhere")
                 else -1,
+                e.within,
+                e.unless is not None,
+                self._alternation(e.unless or e.words) if e.unless or e.kind in ("before", "after") else None,
             )
             for e in rule.excepts
         )
@@ -220,7 +237,7 @@ class Matcher:
             self._asked.update(first, *rest)
             for key in first:
                 self._entries[key].append((number, tuple(rest)))
-        self._asked.update(words.values(), (group for _, group in excepts))
+        self._asked.update(words.values(), (e.group for e in excepts))
         self._rules.append(
             _Compiled(rule, words, regexes, excepts, textual, count, frozenset(rule.scope.fields))
         )
@@ -675,8 +692,7 @@ class _Doc:
             and not matcher._always
         ):
             return []
-        for pattern in found:
-            present.update(matcher._patterns[pattern])
+        present.update(*map(matcher._patterns.__getitem__, found))
         if self.repeats:
             present.update(self.grouped)
         fired = present & matcher._firing
@@ -769,9 +785,8 @@ class _Doc:
         body = self.folded.text[fstart:fend]
         if original == body and not kind and not body[0].isascii() and not body[-1].isascii():
             return Hit(number, start, end, fstart, fend, ())
-        light = self.folded.light
         evasion: list[str] = [kind] if kind else []
-        if not _stands_alone(light, start, end, body):
+        if not _stands_alone(self.joined, start, end, body):
             return None
         if len(original) != fend - fstart:
             gap = self._gaps(fstart, fend, start, end, kind)
@@ -781,19 +796,17 @@ class _Doc:
                 evasion.append(gap)
         elif kind == "masked" and "x" not in body:
             return None
-        if not kind and self._is_variant(fstart, fend, body, light):
+        if not kind and self._is_variant(fstart, fend, body):
             evasion.append("variants")
         if kind == "homophones" and not self._is_broken(start, end):
             return None
         return Hit(number, start, end, fstart, fend, tuple(evasion))
 
-    def _is_variant(self, fstart: int, fend: int, body: str, light: str) -> bool:
+    def _is_variant(self, fstart: int, fend: int, body: str) -> bool:
         """Whether more than width and case had to be undone."""
-        offsets = self.folded.offsets
-        for i in range(fstart, fend):
-            at = int(offsets[i])
+        for at, plain in zip(self.folded.offsets[fstart:fend].tolist(), body, strict=True):
             char = self.joined[at]
-            if char != body[i - fstart] and light[at] != char.lower() and not "\uff01" <= char <= "\uff5e":
+            if char != plain and light_char(char) != char.lower() and not "\uff01" <= char <= "\uff5e":
                 return True
         return False
 
@@ -850,8 +863,8 @@ class _Doc:
         rule = compiled.rule
         if (rule.valid_from and self.day < rule.valid_from) or (rule.valid_to and self.day > rule.valid_to):
             return None
-        for exception, group in compiled.excepts:
-            if exception.kind == "anywhere" and any(not self._denied(hit) for hit in self.hits(group)):
+        for kind, group, *_ in compiled.excepts:
+            if kind == "anywhere" and any(not self._denied(hit) for hit in self.hits(group)):
                 return None
         return self._eval(rule.when, compiled)
 
@@ -1013,16 +1026,16 @@ class _Doc:
     def _void(self, hit: Hit, compiled: _Compiled) -> bool:
         if compiled.rule.boundary and not hit.evasion and not self._bounded(hit):
             return True
-        for exception, group in compiled.excepts:
+        for exception in compiled.excepts:
             if exception.kind == "phrase":
-                for allowed in self.hits(group):
+                for allowed in self.hits(exception.group):
                     overlap = allowed.fstart < hit.fend and hit.fstart < allowed.fend
                     inside = (
                         hit.fstart <= allowed.fstart and allowed.fend <= hit.fend and allowed[3:5] != hit[3:5]
                     )
                     if not overlap or inside:  # the allowed phrase must be the longer reading
                         continue
-                    if exception.unless is None or not self._beside(exception, allowed):
+                    if not exception.unless or not self._beside(exception, allowed):
                         return True
             elif exception.kind in ("before", "after") and self._beside(exception, hit):
                 return True
@@ -1030,23 +1043,20 @@ class _Doc:
 
     def _denied(self, hit: Hit) -> bool:
         """Whether the text itself denies a word: "不是塑料" is no plastic."""
-        negations = _alternation(tuple(self.matcher.book.words(Words(lists=("negations",)))))
-        return bool(negations.search(self._left_of(hit, DENIAL)))
+        return bool(self.matcher._negations.search(self._left_of(hit, DENIAL)))
 
     def _left_of(self, hit: Hit, within: int) -> str:
         """The clause before a hit, without words that only look like a negation (非洲, 不锈钢)."""
         left = self.folded.text[max(0, hit.fstart - within - 2) : hit.fstart].rpartition(CLAUSE_END)[2]
-        alike = self.matcher.book.words(Words(lists=("negation-lookalikes",)))
-        return _alternation(tuple(alike)).sub(lambda found: "　" * len(found[0]), left)[-within:]
+        return self.matcher._negation_alikes.sub(lambda found: "　" * len(found[0]), left)[-within:]
 
-    def _beside(self, exception: Except, hit: Hit) -> bool:
+    def _beside(self, exception: _Exception, hit: Hit) -> bool:
         """Whether the words of an exception stand within reach of a hit, in its clause."""
-        words = exception.unless or exception.words
-        pattern = _alternation(tuple(self.matcher.book.words(words)))
-        text, within = self.folded.text, exception.within
+        pattern, within = exception.beside, exception.within
+        assert pattern is not None
         left = self._left_of(hit, within)
-        right = text[hit.fend : hit.fend + within].partition(CLAUSE_END)[0]
-        if exception.unless is None:
+        right = self.folded.text[hit.fend : hit.fend + within].partition(CLAUSE_END)[0]
+        if not exception.unless:
             return bool(pattern.search(left if exception.kind == "before" else right))
         return bool(pattern.search(left) or pattern.search(right))
 
@@ -1253,17 +1263,17 @@ _INVISIBLE = re.compile("[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180
 _AMBIGUOUS = frozenset(" \t\u00a0\u3000/|\\-—–+&·.()（）[]【】「」『』《》<>\"“”'‘’:：")
 
 
-def _stands_alone(light: str, start: int, end: int, body: str) -> bool:
+def _stands_alone(text: str, start: int, end: int, body: str) -> bool:
     """Whether a word that begins or ends with a Latin letter or digit is not a piece of a longer run of them."""
     first, last = body[0], body[-1]
     if first.isascii() and first.isalnum() and start > 0:
-        other = light[start - 1]
+        other = light_char(text[start - 1])
         if other.isascii() and (
             (other.isalpha() and first.isalpha()) or (other.isdigit() and first.isdigit())
         ):
             return False
-    if last.isascii() and last.isalnum() and end < len(light):
-        other = light[end]
+    if last.isascii() and last.isalnum() and end < len(text):
+        other = light_char(text[end])
         if other.isascii() and ((other.isalpha() and last.isalpha()) or (other.isdigit() and last.isdigit())):
             return False
         if last.isdigit() and other in "十百千万亿零一二三四五六七八九":

@@ -98,7 +98,7 @@ def test_a_browser_that_dies_is_started_again(demo_home):
     killed, end = 0, time.monotonic() + 60
     while killed < 2 and time.monotonic() < end and process.poll() is None:
         for child in psutil.Process(process.pid).children(recursive=True):
-            if "chrom" in child.name() and "--type=" not in " ".join(child.cmdline()):
+            if "chrom" in Path(child.exe()).name and "--type=" not in " ".join(child.cmdline()):
                 child.send_signal(signal.SIGKILL)
                 killed += 1
                 time.sleep(4)
