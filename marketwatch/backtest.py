@@ -88,7 +88,7 @@ def _run(matcher: Matcher, rule: Rule) -> Iterator[ExampleFailure]:
                 yield ExampleFailure(rule.id, "flag", shown, exc.message, example.place)
                 continue
             if counts:
-                mine = [c for c in matcher.counted(record) if c.rule == rule.id]
+                mine = [c for c in matcher.judge_and_count(record)[1] if c.rule == rule.id]
                 tally.add(mine)
                 judged.append((example, mine))
                 continue

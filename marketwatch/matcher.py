@@ -18,7 +18,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 import re2
-from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+from daachorse import CharwiseDoubleArrayAhoCorasick
 
 from marketwatch import identifiers
 from marketwatch.records import EMPTY_WORDS, Finding, Record, Tier
@@ -40,7 +40,15 @@ from marketwatch.rulebook import (
     Words,
     walk,
 )
-from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, frequency, is_han, light_char
+from marketwatch.text import (
+    CLAUSE_END,
+    disguises,
+    fold,
+    fold_word,
+    frequency,
+    is_han,
+    light_char,
+)
 
 DENIAL = 4  # characters before a word within which a negation denies it
 LEAD = 0.6  # confidence from which a finding opens a lead
@@ -110,10 +118,8 @@ _STATES = ("shown", "present", "empty")
 
 
 class _Watched(NamedTuple):
-    """A field of the record, or of what `owner` names, and the numbers of its states that rules ask for."""
+    """The numbers of the states of a field that rules ask for."""
 
-    owner: str
-    name: str
     shown: int | None
     present: int | None
     empty: int | None
@@ -166,12 +172,11 @@ class Matcher:
             if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft"):
                 self._add(rule)
         self._firing = frozenset(self._entries)
-        self._watched = tuple(
-            _Watched(
-                *path.rpartition(".")[::2], *(self._states.get(("field", path, state)) for state in _STATES)
-            )
-            for path in sorted({path for sort, path, _ in self._states if sort == "field"})
-        )
+        self._watched: dict[str, dict[str, _Watched]] = {"": {}, "shop": {}}  # by what holds the field
+        for owner, _, name in {path.rpartition(".") for sort, path, _ in self._states if sort == "field"}:
+            path = f"{owner}.{name}" if owner else name
+            states = (self._states.get(("field", path, state)) for state in _STATES)
+            self._watched.setdefault(owner, {})[name] = _Watched(*states)
         self._attribute_groups: dict[str, tuple[str, ...]] = {}
         self._attribute_states: dict[str, tuple[tuple[int, ...], ...]] = {}
         self._categories: dict[str, frozenset[str]] = {}
@@ -323,11 +328,8 @@ class Matcher:
                 for word in group.words:
                     for form, kind in disguises(word, kinds):
                         note(form, number, kind)
-        self._forms = list(patterns)
         self._patterns = list(patterns.values())
-        self._automaton = AhoCorasick(
-            self._forms or ["\0"], matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
-        )
+        self._automaton = CharwiseDoubleArrayAhoCorasick(list(patterns) or ["\0"])
 
         self._firing_patterns = frozenset(
             number for number, entry in enumerate(self._patterns) if not self._firing.isdisjoint(entry)
@@ -336,37 +338,30 @@ class Matcher:
     @property
     def patterns(self) -> int:
         """How many ways of writing words the automaton holds."""
-        return len(self._forms)
+        return len(self._patterns)
 
     # judging
 
     def judge(self, record: Record) -> list[Finding]:
         """Findings of one record, strongest first; dates are judged on its crawl_date (today if it has none)."""
-        doc = _Doc(self, record)
-        out = []
-        for number in doc.triggered():
-            compiled = self._rules[number]
-            if compiled.counting is None and (witnesses := doc.holds(compiled)) is not None:
-                out.append(doc.finding(compiled.rule, witnesses))
-        return sorted(out, key=lambda f: (-f.confidence, f.rule)) if len(out) > 1 else out
+        return self.judge_and_count(record)[0]
 
-    def counted(self, record: Record) -> list[Counted]:
-        """What this record adds to the rules that count across records; see `Tally`."""
-        if not self.counts:
-            return []
+    def judge_and_count(self, record: Record) -> tuple[list[Finding], list[Counted]]:
+        """As `judge`, and what this record adds to the rules that count across records; see `Tally`."""
         doc = _Doc(self, record)
-        out = []
+        found: list[Finding] = []
+        counted: list[Counted] = []
         for number in doc.triggered():
             compiled = self._rules[number]
-            if (count := compiled.counting) is None or (witnesses := doc.holds(compiled)) is None:
+            if (witnesses := doc.holds(compiled)) is None:
                 continue
-            value = _normal_value(count.distinct, doc.value(count.distinct))
-            for key in doc.values(count.by):
-                if key and value:
-                    text = _normal_value(count.by, key)
-                    finding = doc.finding(compiled.rule, (Witness(count.by, str(key)), *witnesses))
-                    out.append(Counted(compiled.rule.id, text, value, count.at_least, finding))
-        return out
+            if compiled.counting is None:
+                found.append(doc.finding(compiled.rule, witnesses))
+            else:
+                counted += doc.counted(compiled.rule, compiled.counting, witnesses)
+        if len(found) > 1:
+            found.sort(key=lambda f: (-f.confidence, f.rule))
+        return found, counted
 
     def trace(self, record: Record, clock: Callable[[], float]) -> Iterator[tuple[str, bool, float]]:
         """Each rule evaluated for a record, whether it held, and what it took on `clock`; for measuring."""
@@ -376,11 +371,6 @@ class Matcher:
             begun = clock()
             held = doc.holds(compiled) is not None
             yield compiled.rule.id, held, clock() - begun
-
-    @cached_property
-    def counts(self) -> bool:
-        """Whether any of these rules counts across records."""
-        return any(compiled.counting for compiled in self._rules)
 
     # tables, looked up once per distinct text
 
@@ -659,10 +649,10 @@ class _Doc:
 
     def __init__(self, matcher: Matcher, record: Record) -> None:
         self.matcher, self.record = matcher, record
-        self.texts = list(_texts(record))
-        self.joined = CLAUSE_END.join([text for _, text in self.texts])
+        self.texts = _texts(record)
+        self.joined = CLAUSE_END.join(self.texts)
         self.folded = fold(self.joined)
-        self.raw = matcher._automaton.find_matches_as_indexes(self.folded.text, overlapping=True)
+        self.raw = matcher._automaton.find_overlapping(self.folded.text)
         if len(self.raw) > _MAX_HITS:  # hostile text: the same word without end says nothing more
             self.raw = self.raw[:_MAX_HITS]
         self.present: set[int] = set()  # groups met and states of fields, once `triggered` has looked
@@ -671,19 +661,19 @@ class _Doc:
 
     @cached_property
     def names(self) -> list[str]:
-        return [name for name, _ in self.texts]
+        return _text_names(self.record)
 
     @cached_property
     def starts(self) -> list[int]:
         """Where each text begins in the joined one."""
-        return [0, *accumulate(len(text) + 1 for _, text in self.texts)][: len(self.texts)]
+        return [0, *accumulate(len(text) + 1 for text in self.texts)][: len(self.texts)]
 
     # which rules may hold
 
     def triggered(self) -> list[int]:
         """Rules that may hold: in scope, and for one of the ways they can hold all that it needs is there."""
         matcher, present = self.matcher, self.present
-        found = {pattern for pattern, _, _ in self.raw}
+        found = {pattern for _, _, pattern in self.raw}
         self._note_states(present)
         if (
             found.isdisjoint(matcher._firing_patterns)
@@ -711,15 +701,16 @@ class _Doc:
     def _note_states(self, present: set[int]) -> None:
         """Adds the states of fields that rules watch."""
         record, shop = self.record, self.record.shop
-        own = record.__pydantic_fields_set__  # the property costs as much as all the rest
-        of_shop = shop.__pydantic_fields_set__ if shop is not None else ()
-        for owner, name, shown, filled, empty in self.matcher._watched:
-            if name in (of_shop if owner else own):
-                value = getattr(shop if owner else record, name)
-                if shown is not None:
-                    present.add(shown)
-                if (state := empty if _is_empty(value) else filled) is not None:
-                    present.add(state)
+        for one, watched in ((record, self.matcher._watched[""]), (shop, self.matcher._watched["shop"])):
+            if one is None:
+                continue
+            for name in one.__pydantic_fields_set__:  # the property costs as much as all the rest
+                if watch := watched.get(name):
+                    shown, filled, empty = watch
+                    if shown is not None:
+                        present.add(shown)
+                    if (state := empty if _is_empty(getattr(one, name)) else filled) is not None:
+                        present.add(state)
         if record.attributes:
             for key, text in record.attributes.items():
                 if states := self.matcher.attribute_states(key):
@@ -730,11 +721,9 @@ class _Doc:
     @cached_property
     def repeats(self) -> list[tuple[int, int, int]]:
         """Matches in passages whose repeated characters were collapsed: pattern and slice of the folded text."""
-        out = []
+        out: list[tuple[int, int, int]] = []
         for passage, kept in self.folded.repeats():
-            for pattern, start, end in self.matcher._automaton.find_matches_as_indexes(
-                passage, overlapping=True
-            ):
+            for start, end, pattern in self.matcher._automaton.find_overlapping(passage):
                 first, last = kept[start], kept[end - 1]
                 if last - first >= end - start:  # else the plain pass has seen it
                     out.append((pattern, first, last + 1))
@@ -744,7 +733,7 @@ class _Doc:
     def grouped(self) -> dict[int, list[tuple[int, int, str]]]:
         if self._by_group is None:
             groups: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
-            for pattern, start, end in self.raw:
+            for start, end, pattern in self.raw:
                 for group, kind in self.matcher._patterns[pattern].items():
                     groups[group].append((start, end, kind))
             for pattern, start, end in self.repeats:
@@ -758,7 +747,7 @@ class _Doc:
         if len(self.raw) > 400 or self.repeats:  # worth sorting once
             return self.grouped.get(group, [])[:2000]
         patterns = self.matcher._patterns
-        return [(start, end, patterns[p][group]) for p, start, end in self.raw if group in patterns[p]]
+        return [(start, end, patterns[p][group]) for start, end, p in self.raw if group in patterns[p]]
 
     def hits(self, group: int) -> list[Hit]:
         """Hits of a group that are really its words, disguised at most as the group admits."""
@@ -863,10 +852,20 @@ class _Doc:
         rule = compiled.rule
         if (rule.valid_from and self.day < rule.valid_from) or (rule.valid_to and self.day > rule.valid_to):
             return None
-        for kind, group, *_ in compiled.excepts:
-            if kind == "anywhere" and any(not self._denied(hit) for hit in self.hits(group)):
-                return None
-        return self._eval(rule.when, compiled)
+        costly = _effort(rule.when) == 2
+        if costly and self._excepted(compiled):
+            return None
+        found = self._eval(rule.when, compiled)
+        return None if found is None or (not costly and self._excepted(compiled)) else found
+
+    def _excepted(self, compiled: _Compiled) -> bool:
+        """Whether the record says anywhere what voids the rule."""
+        return any(
+            not self._denied(hit)
+            for kind, group, *_ in compiled.excepts
+            if kind == "anywhere"
+            for hit in self.hits(group)
+        )
 
     @cached_property
     def day(self) -> date:
@@ -1206,6 +1205,13 @@ class _Doc:
 
     # findings
 
+    def counted(self, rule: Rule, count: Count, witnesses: Witnesses) -> Iterator[Counted]:
+        value = _normal_value(count.distinct, self.value(count.distinct))
+        for key in self.values(count.by):
+            if key and value:
+                finding = self.finding(rule, (Witness(count.by, str(key)), *witnesses))
+                yield Counted(rule.id, _normal_value(count.by, key), value, count.at_least, finding)
+
     def finding(self, rule: Rule, witnesses: Witnesses) -> Finding:
         confidence = rule.confidence
         evasion = tuple(dict.fromkeys(e for w in witnesses for e in w.evasion))
@@ -1239,23 +1245,33 @@ class _Doc:
         )
 
 
-def _texts(record: Record) -> Iterator[tuple[str, str]]:
-    """The texts of a record that are judged, with the names of their fields."""
-    if record.title:
-        yield "title", record.title
-    if record.description:
-        yield "description", record.description
-    for key, value in (record.attributes or {}).items():
-        if value:
-            yield f"attributes.{key}", value
-    for i, text in enumerate(record.image_text or ()):
-        yield f"image_text.{i}", text
-    for name in record.sku_prices or ():
-        yield f"sku_prices.{name}", name
+def _texts(record: Record) -> list[str]:
+    """The texts of a record that are judged."""
+    out = [text for text in (record.title, record.description) if text]
+    if record.attributes:
+        out += [text for text in record.attributes.values() if text]
+    if record.image_text:
+        out += record.image_text
+    if record.sku_prices:
+        out += record.sku_prices
     if record.shop is not None and record.shop.name:
-        yield "shop.name", record.shop.name
-    for i, text in enumerate(record.comments or ()):
-        yield f"comments.{i}", text
+        out.append(record.shop.name)
+    if record.comments:
+        out += record.comments
+    return out
+
+
+def _text_names(record: Record) -> list[str]:
+    """The names of their fields, in the same order."""
+    shop = record.shop is not None and record.shop.name
+    return [
+        *(name for name in _FLOWING if getattr(record, name)),
+        *(f"attributes.{key}" for key, text in (record.attributes or {}).items() if text),
+        *(f"image_text.{i}" for i in range(len(record.image_text or ()))),
+        *(f"sku_prices.{name}" for name in record.sku_prices or ()),
+        *(("shop.name",) if shop else ()),
+        *(f"comments.{i}" for i in range(len(record.comments or ()))),
+    ]
 
 
 _FLOWING = ["title", "description"]

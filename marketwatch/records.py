@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from marketwatch.errors import Place, RecordError
 
@@ -35,7 +35,7 @@ Money = Annotated[
 ]
 """Yuan; a number or decimal string in JSON, a Decimal inside."""
 
-Text = Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) else v)]
+Text = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
 class Model(BaseModel):

@@ -126,8 +126,7 @@ class _Worker:
                 fault = exc if isinstance(exc, RecordError) else RecordError(f"不是 JSON：{exc}", place=place)
                 return _Row(json.dumps({"id": None, "topics": [], "findings": [], "error": str(fault)}, ensure_ascii=False),
                             error=fault)  # fmt: skip
-        findings = self.matcher.judge(record)
-        counted = self.matcher.counted(record) if self.matcher.counts else []
+        findings, counted = self.matcher.judge_and_count(record)
         if not findings:
             text = f'{{"id": {json.dumps(record.id, ensure_ascii=False)}, "topics": [], "findings": []}}'
         else:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from marketwatch.config import find_home
 
 Table = npt.NDArray[np.uint32]
+Short = npt.NDArray[np.uint16]
 
 Evasion = Literal[
     "separators", "variants", "repeats", "pinyin", "initials", "homophones", "split", "masked", "invisible"
@@ -94,12 +95,16 @@ def _tables() -> tuple[Table, Table]:
         for code in range(first, last):
             if not 0xD800 <= code < 0xF900:
                 char = chr(code)
-                if (plain := _base(char)) != char:
+                if (plain := _base(char)) != char and (
+                    code > 0xFFFF or plain <= "\uffff"
+                ):  # see _short_table
                     light[code] = ord(plain)
                 noise[code] = _is_noise(ord(plain)) and _is_noise(code)
     for line in files("opencc").joinpath("dictionary/TSCharacters.txt").read_text("utf-8").splitlines():
         traditional, _, simple = line.partition("\t")
-        if len(traditional) == 1 and simple:
+        if (
+            len(traditional) == 1 and simple and (traditional > "\uffff" or simple[0] <= "\uffff")
+        ):  # see _short_table
             light[ord(traditional)] = ord(simple[0])
     for letter, alikes in _LOOKALIKES.items():
         light[[ord(c) for c in alikes]] = ord(letter)
@@ -128,6 +133,12 @@ def _codes(text: str) -> Table:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
+@cache
+def _short_table() -> Short:
+    """The full form of the code points below 0x10000, which is below it too: small enough for a processor's cache."""
+    return _tables()[1][:0x10000].astype(np.uint16)
+
+
 def light(text: str) -> str:
     """Width, case, traditional characters and look-alikes undone, character by character: same length, same offsets."""
     return _tables()[0][_codes(text)].tobytes().decode("utf-32-le", "surrogatepass")
@@ -139,13 +150,19 @@ class Folded:
     `text` is the folded form; `offsets` (made at first use) gives the index into `original` of each of its characters.
     """
 
-    __slots__ = ("__dict__", "_full", "_kept", "original", "text")
+    __slots__ = ("__dict__", "_full", "original", "text")
 
     def __init__(self, original: str) -> None:
         self.original = original
-        self._full: Table = _tables()[1][_codes(original)]
-        self._kept: Table = self._full[self._full != 0]
-        self.text: str = self._kept.tobytes().decode("utf-32-le")
+        units = original.encode("utf-16-le", "surrogatepass")
+        self._full: Table | Short
+        if len(units) == 2 * len(original):  # no character needs two units
+            self._full = _short_table().take(np.frombuffer(units, np.uint16))
+            text = str(self._full.data, "utf-16-le")
+        else:
+            self._full = _tables()[1].take(_codes(original))
+            text = str(self._full.data, "utf-32-le")
+        self.text: str = text.replace("\0", "")
 
     @cached_property
     def offsets(self) -> npt.NDArray[np.int64]:
@@ -162,7 +179,8 @@ class Folded:
     def repeats(self) -> list[tuple[str, list[int]]]:
         """Passages where characters are doubled one after the other (特特供供) or tripled, with doubles removed:
         the collapsed passage, and for each of its characters the folded index it came from."""
-        codes, text = self._kept, self.text
+        text = self.text
+        codes = _codes(text)
         same = codes[1:] == codes[:-1]
         marks = [mark for mark in same.nonzero()[0].tolist() if text[mark] >= "\u3400"]
         near = [mark for mark, after in pairwise(marks) if after - mark <= 2]

@@ -224,7 +224,7 @@ def test_counting_across_records(tmp_path: Path) -> None:
         )
     ]
     tally = Tally()
-    counted = [m.counted(parse_record(shop)) for shop in shops]
+    counted = [m.judge_and_count(parse_record(shop))[1] for shop in shops]
     for item in counted:
         tally.add(item)
     reached = [any(tally.reached(c.rule, c.key, c.at_least) for c in item) for item in counted]
