@@ -1,6 +1,6 @@
 """Measures judging against its floor: the bare automaton over the same texts. One process, one core.
 
-Run: python bench/matching.py [listings]. The listings are made from what shops write (goods, attributes, shop talk): 300 to
+Run: python -m bench matching. The listings are made from what shops write (goods, attributes, shop talk): 300 to
 800 characters, a category, a price, three to seven attributes, a shop. Three in a hundred hold a text that some rule
 flags, ten in a hundred one that it must let pass, both from the examples of the rules. Prints CPU microseconds a
 listing, the share of the bare speed that the whole judgement keeps, load time, memory, and `scan` from JSON to JSON.
@@ -12,7 +12,6 @@ import gc
 import json
 import random
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -162,7 +161,7 @@ def best(*runs: Callable[[], object]) -> list[float]:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    count = 20_000
     rng = random.Random(23)
     words = made_words(rng, 23_000)
     with tempfile.TemporaryDirectory() as name:

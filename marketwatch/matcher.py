@@ -331,10 +331,6 @@ class Matcher:
         self._patterns = list(patterns.values())
         self._automaton = CharwiseDoubleArrayAhoCorasick(list(patterns) or ["\0"])
 
-        self._firing_patterns = frozenset(
-            number for number, entry in enumerate(self._patterns) if not self._firing.isdisjoint(entry)
-        )
-
     @property
     def patterns(self) -> int:
         """How many ways of writing words the automaton holds."""
@@ -385,16 +381,14 @@ class Matcher:
 
     def attribute_states(self, key: str) -> tuple[tuple[int, ...], ...]:
         """What rules watch of an attribute of this name: where it has a value, where it is empty; () for nothing."""
-        states = self._attribute_states.get(key)
-        if states is None:
-            names = (key, *self.attribute_groups(key))
-            present, empty = (
-                tuple(n for name in names if (n := self._states.get(("attribute", name, state))) is not None)
-                for state in ("present", "empty")
-            )
-            states = (present, empty) if present or empty else ()
-            if len(self._attribute_states) < 50_000:
-                self._attribute_states[key] = states
+        names = (key, *self.attribute_groups(key))
+        present, empty = (
+            tuple(n for name in names if (n := self._states.get(("attribute", name, state))) is not None)
+            for state in ("present", "empty")
+        )
+        states = (present, empty) if present or empty else ()
+        if len(self._attribute_states) < 50_000:
+            self._attribute_states[key] = states
         return states
 
     def in_scope(self, record: Record) -> frozenset[int]:
@@ -633,6 +627,11 @@ def _effort(condition: Condition) -> int:
     return int(any(isinstance(part, Words) for part in parts))
 
 
+@cache
+def _cheapest_first(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    return tuple(sorted(parts, key=_effort))
+
+
 def _is_empty(value: Any) -> bool:
     if value is None:
         return True
@@ -655,8 +654,11 @@ class _Doc:
         self.raw = matcher._automaton.find_overlapping(self.folded.text)
         if len(self.raw) > _MAX_HITS:  # hostile text: the same word without end says nothing more
             self.raw = self.raw[:_MAX_HITS]
+        self.repeats = self._repeats()
         self.present: set[int] = set()  # groups met and states of fields, once `triggered` has looked
         self._hits: dict[int, list[Hit]] = {}
+        self._fields: dict[str, list[Any] | None] = {}
+        self._asked = 0
         self._by_group: dict[int, list[tuple[int, int, str]]] | None = None
 
     @cached_property
@@ -674,15 +676,8 @@ class _Doc:
         """Rules that may hold: in scope, and for one of the ways they can hold all that it needs is there."""
         matcher, present = self.matcher, self.present
         found = {pattern for _, _, pattern in self.raw}
-        self._note_states(present)
-        if (
-            found.isdisjoint(matcher._firing_patterns)
-            and present.isdisjoint(matcher._firing)
-            and not self.repeats
-            and not matcher._always
-        ):
-            return []
         present.update(*map(matcher._patterns.__getitem__, found))
+        self._note_states(present)
         if self.repeats:
             present.update(self.grouped)
         fired = present & matcher._firing
@@ -712,22 +707,24 @@ class _Doc:
                     if (state := empty if _is_empty(getattr(one, name)) else filled) is not None:
                         present.add(state)
         if record.attributes:
+            known = self.matcher._attribute_states
             for key, text in record.attributes.items():
-                if states := self.matcher.attribute_states(key):
-                    present.update(states[_is_empty(text)])
+                states = known.get(key)
+                if states is None:
+                    states = self.matcher.attribute_states(key)
+                if states:
+                    present.update(states[text is None or text.strip() in EMPTY_WORDS])
 
     # hits
 
-    @cached_property
-    def repeats(self) -> list[tuple[int, int, int]]:
+    def _repeats(self) -> list[tuple[int, int, int]]:
         """Matches in passages whose repeated characters were collapsed: pattern and slice of the folded text."""
-        out: list[tuple[int, int, int]] = []
-        for passage, kept in self.folded.repeats():
-            for start, end, pattern in self.matcher._automaton.find_overlapping(passage):
-                first, last = kept[start], kept[end - 1]
-                if last - first >= end - start:  # else the plain pass has seen it
-                    out.append((pattern, first, last + 1))
-        return out
+        return [
+            (pattern, kept[start], kept[end - 1] + 1)
+            for passage, kept in self.folded.repeats()
+            for start, end, pattern in self.matcher._automaton.find_overlapping(passage)
+            if kept[end - 1] - kept[start] >= end - start  # else the plain pass has seen it
+        ]
 
     @property
     def grouped(self) -> dict[int, list[tuple[int, int, str]]]:
@@ -744,7 +741,8 @@ class _Doc:
         return self._by_group
 
     def _candidates(self, group: int) -> list[tuple[int, int, str]]:
-        if len(self.raw) > 400 or self.repeats:  # worth sorting once
+        self._asked += 1
+        if self._asked > 4 or len(self.raw) > 400 or self.repeats:  # worth sorting once
             return self.grouped.get(group, [])[:2000]
         patterns = self.matcher._patterns
         return [(start, end, patterns[p][group]) for start, end, p in self.raw if group in patterns[p]]
@@ -877,12 +875,12 @@ class _Doc:
                 spans = self._spans(condition, compiled)
                 return tuple(self._witness(hit) for hit in spans[:8]) if spans else None
             case All(parts=parts):
-                held: dict[int, Witnesses] = {}
-                for i in sorted(range(len(parts)), key=lambda i: _effort(parts[i])):
-                    if (found := self._eval(parts[i], compiled)) is None:
+                held: dict[Condition, Witnesses] = {}
+                for part in _cheapest_first(parts):
+                    if (found := self._eval(part, compiled)) is None:
                         return None
-                    held[i] = found
-                return sum((held[i] for i in range(len(parts))), ())
+                    held[part] = found
+                return sum((held[part] for part in parts), ())
             case AnyOf(parts=parts):
                 return next(
                     (found for part in parts if (found := self._eval(part, compiled)) is not None), None
@@ -1078,6 +1076,11 @@ class _Doc:
 
     def shown(self, path: str) -> list[Any] | None:
         """What the page shows at a field (each value of a list or attribute group), or None: not collected."""
+        if path not in self._fields:
+            self._fields[path] = self._look(path)
+        return self._fields[path]
+
+    def _look(self, path: str) -> list[Any] | None:
         base, bracket, kind = path.rstrip("]").partition("[")
         if base.startswith("shop.permits"):
             permits = self.raw_value("shop.permits")

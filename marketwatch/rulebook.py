@@ -43,24 +43,25 @@ _OPS: tuple[Op, ...] = ("<", "<=", ">", ">=", "==", "!=")
 
 
 # --- conditions ----------------------------------------------------------------------------------------------------
+# Each is itself alone (eq=False): a matcher looks them up for every record, and hashing their words would take longer.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class All:
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AnyOf:
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Not:
     part: Condition
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """Any of these words, or of the words of a list."""
 
@@ -69,7 +70,7 @@ class Words:
     fields: tuple[str, ...] = ()  # narrower than the scope of the rule
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Regex:
     """A linear-time expression over the text with width, case and traditional characters folded."""
 
@@ -77,7 +78,7 @@ class Regex:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Near:
     """All parts within so many characters of the first, in one field."""
 
@@ -86,7 +87,7 @@ class Near:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shown:
     """`present`: collected, with a value; `empty`: collected, and nothing there; `absent`: not collected."""
 
@@ -94,7 +95,7 @@ class Shown:
     fields: tuple[str, ...]  # any of them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Compare:
     """A number of the record (times another) against a number, a percentage of another field, or of the highest or
     lowest price of the last `days`. With `regex` the number is the first group of a match in the text."""
@@ -109,7 +110,7 @@ class Compare:
     days: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DateIs:
     """A date of the record before or after a day, or another date field (`crawl_date` is the day of judgement)."""
 
@@ -119,20 +120,20 @@ class DateIs:
     within_days: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Identifier:
     field: str
     kinds: tuple[str, ...]
     state: Literal["valid", "invalid"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Differs:
     sort: Literal["names", "addresses"]
     fields: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Count:
     """Across all records that fulfil the rest of the rule: how many different `distinct` share one `by`."""
 
