@@ -9,7 +9,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from importlib.resources import files
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from marketwatch.errors import PackError, Place, RecordError
-from marketwatch.matcher import Matcher, Tally, required_literals
+from marketwatch.matcher import LEAD, Matcher, Tally, required_literals
 from marketwatch.records import Finding, Record, parse_record
 from marketwatch.rulebook import (
     EVASIONS,
@@ -360,12 +360,12 @@ class Change:
 
 
 def compare(before: Rulebook, after: Rulebook, records: Iterable[Record], samples: int = 5) -> list[Change]:
-    """New, lost and same leads per rule over `records` (read once, one at a time), the most changed first."""
+    """New, lost and same leads per rule over `records` (read once, one at a time), the most changed first. A trial
+    rule is taken as if it were stable: this is to see what it would catch."""
     old, new = Matcher(before), Matcher(after)
     changes: dict[str, Change] = {}
     for record in records:
-        a = {f.rule: f for f in old.judge(record) if f.tier == "lead"}
-        b = {f.rule: f for f in new.judge(record) if f.tier == "lead"}
+        a, b = _leads(old, record), _leads(new, record)
         for rule in a.keys() | b.keys():
             change = changes.setdefault(rule, Change(rule))
             if rule in a and rule in b:
@@ -379,6 +379,24 @@ def compare(before: Rulebook, after: Rulebook, records: Iterable[Record], sample
                 if len(change.lost_samples) < samples:
                     change.lost_samples.append(_sample(record, a[rule]))
     return sorted(changes.values(), key=lambda c: (-(c.new + c.lost), c.rule))
+
+
+def _leads(matcher: Matcher, record: Record) -> dict[str, Finding]:
+    rules = matcher.book.by_id
+    return {
+        f.rule: f
+        for f in matcher.judge(record)
+        if f.tier == "lead"
+        or (rules[f.rule].status == "trial" and rules[f.rule].tier != "review" and f.confidence >= LEAD)
+    }
+
+
+def hits_of(book: Rulebook, rule: str, records: Iterable[Record]) -> Iterator[tuple[Record, Finding]]:
+    """What one rule finds in `records`, trial or not."""
+    matcher = Matcher(replace(book, rules=(book.by_id[rule],)))
+    for record in records:
+        for finding in matcher.judge(record):
+            yield record, finding
 
 
 def _sample(record: Record, finding: Finding) -> str:

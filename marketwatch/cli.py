@@ -341,6 +341,7 @@ Topic = Annotated[str | None, typer.Option(help="主题。")]
 def leads_list(
     platform: Annotated[str | None, typer.Option(help="平台。")] = None,
     topic: Topic = None,
+    rule: Annotated[str | None, typer.Option(help="规则编号。")] = None,
     severity: Annotated[str | None, typer.Option(help="low、mid 或 high。")] = None,
     status: Annotated[str | None, typer.Option(help="状态。")] = None,
     run: Annotated[str | None, typer.Option(help="运行编号。")] = None,
@@ -352,7 +353,7 @@ def leads_list(
 ) -> None:
     """列出线索：可筛选、排序、翻页。"""
     with store() as opened:
-        wanted = _filter(platform, topic, severity, status, run, text, sort, limit, (page - 1) * limit)
+        wanted = _filter(platform, topic, severity, status, run, text, sort, limit, (page - 1) * limit, rule)
         if as_json:
             for row in opened.list_leads(wanted)[0]:
                 emit(row.to_json())
@@ -370,6 +371,7 @@ def _filter(
     sort: str,
     limit: int,
     offset: int,
+    rule: str | None = None,
 ) -> LeadFilter:
     from pydantic import ValidationError
 
@@ -382,6 +384,7 @@ def _filter(
                 "topic": topic,
                 "severity": severity,
                 "status": status,
+                "rule": rule,
                 "run": run,
                 "text": text,
                 "sort": sort.lstrip("-"),

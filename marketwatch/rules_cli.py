@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from marketwatch.cli_output import AsJson, emit, say, store, table
-from marketwatch.errors import MarketwatchError, UsageError
+from marketwatch.errors import MarketwatchError, Place, UsageError
 
 if TYPE_CHECKING:
     from marketwatch.records import Record
@@ -32,7 +35,7 @@ def _book(folder: Path | None = None) -> Rulebook:
 
 def _records(path: Path) -> Iterator[Record]:
     """Records of a file; what is none is told and passed over."""
-    from marketwatch.errors import Place, RecordError
+    from marketwatch.errors import RecordError
     from marketwatch.records import parse_record
     from marketwatch.scan import read_lines
 
@@ -144,16 +147,11 @@ def backtest(
     """改规则之前先看：会多抓什么、漏掉什么。有差别时退出码为 1。"""
     from marketwatch.backtest import compare
 
-    if (records is None) == (run is None):
-        raise UsageError("给出 --records 或 --run（二者取一）")
     old, new = _book(before), _book(after)
     for fault in (*old.faults, *new.faults):
         say(f"略过 {fault}")
-    if records is not None:
-        changes = compare(old, new, _records(records))
-    else:
-        with store() as opened:
-            changes = compare(old, new, opened.records_of(str(run)))
+    with _source(records, run) as source:
+        changes = compare(old, new, source)
     changed = [one for one in changes if one.new or one.lost]
     if as_json:
         for one in changes:
@@ -184,17 +182,77 @@ def _reviewed() -> Iterator[tuple[str, str, str, bool]]:
 
 
 @app.command()
-def precision(as_json: AsJson = False) -> None:
-    """每条规则的精确率：由研判过的线索得出，附 95% 区间。"""
+def sample(
+    rule: Annotated[str, typer.Argument(help="规则编号。")],
+    records: Annotated[Path | None, typer.Option("--records", help="记录文件。")] = None,
+    run: Annotated[str | None, typer.Option(help="用一次运行入库的记录。")] = None,
+    most: Annotated[int, typer.Option(min=1)] = 100,
+) -> None:
+    """一条规则（试行的也算）命中了什么：CSV，填上“属实”一列，交给 precision --reviewed。"""
+    from marketwatch.backtest import hits_of
+
+    book = _book()
+    if rule not in book.by_id:
+        raise UsageError(f"没有规则 {rule}")
+    typer.echo("\ufeff", nl=False)  # Excel asks for it
+    out = csv.writer(sys.stdout)
+    out.writerow(REVIEW)
+    with _source(records, run) as source:
+        found = (
+            (rule, record.id or record.item_id or "", record.title or "", hit.field, hit.text, "")
+            for record, hit in hits_of(book, rule, source)
+        )
+        out.writerows(islice(found, most))
+
+
+@app.command()
+def precision(
+    reviewed: Annotated[Path | None, typer.Option(help="填好“属实”一列的 CSV，见 rules sample。")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """每条规则的精确率：由研判过的线索（或一份填好的 CSV）得出，附 95% 区间。"""
     from marketwatch.backtest import precision as measure
 
-    found = measure(((rule, right) for rule, _, _, right in _reviewed()), _book())
+    pairs = _marked(reviewed) if reviewed else ((rule, right) for rule, _, _, right in _reviewed())
+    found = measure(pairs, _book())
     if as_json:
         for one in found:
             emit({"rule": one.rule, "n": one.n, "right": one.right, "low": one.low, "high": one.high})
         return
     rows = ((p.rule, p.n, p.right, f"{p.low:.2f}–{p.high:.2f}", "可转正" if p.promote else "") for p in found)
     table(("规则", "研判", "属实", "95% 区间", ""), rows)
+
+
+REVIEW = ("规则", "编号", "标题", "字段", "命中", "属实")
+_YES, _NO = {"是", "1", "y", "yes", "true", "属实"}, {"否", "0", "n", "no", "false", "误报"}
+
+
+def _marked(path: Path) -> Iterator[tuple[str, bool]]:
+    """rule, right: the rows of a filled-in sample; what is left empty is passed over."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            for number, row in enumerate(csv.DictReader(lines), 2):
+                said = (row.get("属实") or "").strip().lower()
+                if not row.get("规则") or said not in {"", *_YES, *_NO}:
+                    raise UsageError(
+                        f"“属实”一列写了“{said}”", place=Place(str(path), number), hint="写 是 或 否"
+                    )
+                if said:
+                    yield str(row["规则"]), said in _YES
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise UsageError(f"无法读取：{exc}", place=Place(str(path)), hint="存为 UTF-8 的 CSV") from None
+
+
+@contextmanager
+def _source(records: Path | None, run: str | None) -> Iterator[Iterable[Record]]:
+    """Records of a file or of a run."""
+    if (records is None) == (run is None):
+        raise UsageError("给出 --records 或 --run（二者取一）")
+    if records is not None:
+        yield _records(records)
+    else:
+        with store() as opened:
+            yield opened.records_of(str(run))
 
 
 @app.command()

@@ -129,3 +129,10 @@ def test_suggestions_come_from_confirmed_leads() -> None:
 def test_bench_names_what_rules_cost(product: Rulebook) -> None:
     costs = backtest.bench(product, [Record(title="电鱼机 出售")])
     assert {"fishing-electric"} <= {c.rule for c in costs if c.found}
+
+
+def test_comparison_shows_what_a_trial_rule_would_catch(tmp_path: Path) -> None:
+    before = book(tmp_path / "a", rule(when="{word: 捕兽夹}", flag="捕兽夹, 捕兽夹套装"))
+    text = rule().replace("when:", "status: trial, when:")
+    (change,) = backtest.compare(before, book(tmp_path / "b", text), [Record(id="1", title="电鱼机")])
+    assert (change.new, change.lost, change.same) == (1, 0, 0)

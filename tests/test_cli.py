@@ -143,3 +143,18 @@ def test_backtest_shows_what_a_change_would_catch(tmp_path):
     assert "wildlife-pangolin\t0\t0\t1" in same.stdout
     lost = run("rules", "backtest", "rules", str(changed), "--records", str(records), code=1)
     assert "- wildlife-pangolin  a 野生穿山甲" in lost.stdout
+
+
+def test_a_sample_is_marked_and_measured(tmp_path):
+    records = tmp_path / "records.jsonl"
+    records.write_text(
+        "".join(f'{{"id": "{n}", "title": "野生穿山甲 一手货源 {n}"}}\n' for n in range(3)), "utf-8"
+    )
+    out = run("rules", "sample", "wildlife-pangolin", "--records", str(records)).stdout
+    head, *rows = out.splitlines()
+    assert head == "\ufeff规则,编号,标题,字段,命中,属实"
+    marked = tmp_path / "review.csv"
+    marked.write_text("\n".join([head, rows[0] + "是", rows[1] + "否", rows[2]]), "utf-8")
+    assert "wildlife-pangolin\t2\t1\t" in run("rules", "precision", "--reviewed", str(marked)).stdout
+    marked.write_text("\n".join([head, rows[0] + "也许"]), "utf-8")
+    assert "review.csv:2" in run("rules", "precision", "--reviewed", str(marked), code=2).stderr
