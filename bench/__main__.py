@@ -16,6 +16,7 @@ def main() -> None:
         sys.exit(f"no such bench: {', '.join(unknown)}; there are {', '.join(known)}")
     for name in wanted:
         print(f"== {name}", flush=True)
+        sys.argv[1:] = []  # some are programs of their own
         importlib.import_module(f"bench.{name}").main()
 
 
