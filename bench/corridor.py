@@ -23,7 +23,7 @@ import yaml
 
 from marketwatch.demo.plain import PlainMarket, pack
 
-TARGETS, PAGES, ROUNDS = 200, 40, 3
+TARGETS, PAGES, ROUNDS = 400, 40, 3  # a crawl long enough that its start does not count
 LONG_TARGETS, LONG_PAGES = 500, 100
 
 

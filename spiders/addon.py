@@ -12,6 +12,8 @@ MIDDLEWARES = {
     "spiders.middleware.Guard": 40,
     "spiders.middleware.AnswerFromArchive": 60,
     "spiders.middleware.WireTap": 995,
+    "scrapy.downloadermiddlewares.redirect.MetaRefreshMiddleware": None,
+    "spiders.middleware.MetaRefresh": 580,
     # what we do not use costs time on every page
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # Guard knows more than host names
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,

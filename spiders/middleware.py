@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from scrapy import Spider
 from scrapy.crawler import Crawler
+from scrapy.downloadermiddlewares.redirect import MetaRefreshMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import HtmlResponse, Request, Response
 from scrapy.resolver import CachingThreadedResolver
@@ -124,3 +126,15 @@ def _pairs(message: Request | Response) -> tuple[tuple[str, str], ...]:
         for key, values in message.headers.items()
         for value in values
     )
+
+
+class MetaRefresh(MetaRefreshMiddleware):
+    """Scrapy's, which decodes every page to look for the tag, only for pages that may have one."""
+
+    def process_response(
+        self, request: Request, response: Response, spider: Spider | None = None
+    ) -> Request | Response:
+        head = response.body[: 4 * 4096]  # the first 4,096 characters are looked at
+        if b"refresh" not in head.lower() and b"\0" not in head:
+            return response
+        return super().process_response(request, response)

@@ -99,7 +99,8 @@ class Document:
     @cached_property
     def ended(self) -> bool:
         """Whether an HTML page is there to its end."""
-        return bool(_END.search(self.text, max(0, len(self.text) - 65_536)))
+        start = max(0, len(self.text) - 65_536)
+        return self.text.find("</html", start) >= 0 or bool(_END.search(self.text, start))
 
     @cached_property
     def _open(self) -> frozenset[Any]:
