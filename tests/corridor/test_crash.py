@@ -18,7 +18,9 @@ from marketwatch.work import FROZEN
 
 TARGETS, PAGES, DELAY, PER_SITE = 16, 15, 0.02, 2
 IN_FLIGHT = 4 * PER_SITE  # four lanes
-UNTOLD = 4 * 6  # what a frozen process has fetched within its last commit's window, and nobody else can know
+UNTOLD = (
+    2 * 4 * 6
+)  # what a frozen process had fetched in the window it was committing and the one after: nobody else can know
 
 
 @pytest.fixture
