@@ -505,7 +505,10 @@ def _readable(page: Page) -> Page:
 
 
 def _crashed(exc: Exception) -> bool:
-    return any(word in str(exc).lower() for word in ("crash", "been closed", "connection closed", "unable to capture"))
+    return any(
+        word in str(exc).lower()
+        for word in ("crash", "been closed", "connection closed", "unable to capture")
+    )
 
 
 def _reason(exc: BaseException) -> str:
