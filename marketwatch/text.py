@@ -10,7 +10,8 @@ in those ways instead, for rules that ask for it.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import pairwise
@@ -180,7 +181,8 @@ class Folded:
         """Passages where characters are doubled one after the other (特特供供) or tripled, with doubles removed:
         the collapsed passage, and for each of its characters the folded index it came from."""
         text = self.text
-        codes = _codes(text)
+        units = text.encode("utf-16-le", "surrogatepass")
+        codes = np.frombuffer(units, np.uint16) if len(units) == 2 * len(text) else _codes(text)
         same = codes[1:] == codes[:-1]
         marks = [mark for mark in same.nonzero()[0].tolist() if text[mark] >= "\u3400"]
         near = [mark for mark, after in pairwise(marks) if after - mark <= 2]
@@ -249,6 +251,27 @@ def frequency() -> dict[str, int]:
     """How often common words are written, per million words, or in shops; what is not in it is rarer than 8."""
     general = {row[0]: int(row[1]) for row in _reference("frequency.txt")}
     return general | {word: _OF_SHOPS for row in _reference("shop_words.txt") for word in row}
+
+
+def commonness(words: Iterable[str]) -> float:
+    """How often any of these words is written, roughly, per million."""
+    often, within = frequency(), _characters()
+    return sum(
+        within.get(word, 8.0 if is_han(word) else 5000.0)
+        if len(word) == 1
+        else often.get(word, 2.0 if len(word) == 2 else 0.3)
+        for word in words
+    )
+
+
+@cache
+def _characters() -> dict[str, float]:
+    """How often a character is written, alone or in common words, per million words."""
+    out: dict[str, float] = defaultdict(float)
+    for word, often in frequency().items():
+        for char in set(word):
+            out[char] += often
+    return out
 
 
 @cache

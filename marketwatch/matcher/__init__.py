@@ -1,0 +1,98 @@
+"""Judges records by a rulebook: record in, findings out. Pure.
+
+A `Plan` is a rulebook made ready: one automaton with the rarest words of every rule and their disguises. A `Document`
+is one record: one pass of the automaton over its folded text says which rules can hold at all; only those are
+evaluated, and the rest of their words looked for where they bear on the first. Rules without words start from the
+state of fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+from marketwatch.matcher.document import LEAD, Counted, Document
+from marketwatch.matcher.expressions import required_literals
+from marketwatch.matcher.plan import Plan
+from marketwatch.records import Finding, Record
+from marketwatch.rulebook import Count, Rulebook, walk
+
+__all__ = ["LEAD", "Counted", "Matcher", "Tally", "counts", "required_literals"]
+
+
+class Matcher:
+    """Judges records by `book`, or by some of its packs. Safe to share between threads; cheap to call."""
+
+    def __init__(self, book: Rulebook, packs: Collection[str] | None = None, *, drafts: bool = False) -> None:
+        self.book = book
+        self._plan = Plan(book, packs, drafts=drafts)
+
+    @property
+    def patterns(self) -> int:
+        """How many ways of writing words are looked for in every record."""
+        return len(self._plan.automaton.patterns)
+
+    def judge(self, record: Record) -> list[Finding]:
+        """Findings of one record, strongest first; dates are judged on its crawl_date (today if it has none)."""
+        return self.judge_and_count(record)[0]
+
+    def judge_and_count(self, record: Record) -> tuple[list[Finding], list[Counted]]:
+        """As `judge`, and what this record adds to the rules that count across records; see `Tally`."""
+        document = Document(self._plan, record)
+        found: list[Finding] = []
+        counted: list[Counted] = []
+        for number in document.triggered():
+            compiled = self._plan.rules[number]
+            if (witnesses := document.holds(compiled)) is None:
+                continue
+            if compiled.counting is None:
+                found.append(document.finding(compiled.rule, witnesses))
+            else:
+                counted += document.counted(compiled.rule, compiled.counting, witnesses)
+        if len(found) > 1:
+            found.sort(key=lambda f: (-f.confidence, f.rule))
+        return found, counted
+
+    def trace(self, record: Record, clock: Callable[[], float]) -> Iterator[tuple[str, bool, float]]:
+        """Each rule evaluated for a record, whether it held, and what it took on `clock`; for measuring."""
+        document = Document(self._plan, record)
+        for number in document.triggered():
+            compiled = self._plan.rules[number]
+            begun = clock()
+            held = document.holds(compiled) is not None
+            yield compiled.rule.id, held, clock() - begun
+
+
+def counts(book: Rulebook, packs: Collection[str] | None = None) -> bool:
+    """Whether any rule in force counts across records."""
+    return any(
+        isinstance(part, Count)
+        for rule in book.rules
+        if packs is None or rule.pack in packs
+        for part in walk(rule.when)
+    )
+
+
+class Tally:
+    """Keeps, for rules that count across records, which values share a key: some hundred bytes a distinct key, as
+    hashes."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, int | set[int]] = {}  # most keys have one value
+
+    def add(self, counted: Sequence[Counted]) -> None:
+        self.add_keys((item.rule, item.key, item.value, item.at_least) for item in counted)
+
+    def add_keys(self, keys: Iterable[tuple[str, str, str, int]]) -> None:
+        """As `add`, from rule, key, value and at_least alone."""
+        for rule, key, value, at_least in keys:
+            place, mark = hash((rule, key)), hash(value)
+            known = self._seen.setdefault(place, mark)
+            if isinstance(known, set):
+                if len(known) < at_least:
+                    known.add(mark)
+            elif known != mark:
+                self._seen[place] = {known, mark}
+
+    def reached(self, rule: str, key: str, at_least: int) -> bool:
+        known = self._seen.get(hash((rule, key)))
+        return known is not None and (len(known) if isinstance(known, set) else 1) >= at_least

@@ -1,0 +1,842 @@
+"""One record on its way through the rules of a plan."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cache, cached_property, lru_cache
+from itertools import accumulate, islice
+from typing import Any, NamedTuple
+
+from marketwatch import identifiers
+from marketwatch.matcher import values
+from marketwatch.matcher.automaton import Place, Sight
+from marketwatch.matcher.expressions import ONE_OF, Expression
+from marketwatch.matcher.plan import SPECIAL, VAGUE, Compiled, Exemption, Plan, Route, Watched
+from marketwatch.records import Finding, Record, Tier
+from marketwatch.rulebook import (
+    All,
+    AnyOf,
+    Compare,
+    Condition,
+    Count,
+    DateIs,
+    Differs,
+    Identifier,
+    Near,
+    Not,
+    Regex,
+    Rule,
+    Shown,
+    Words,
+    walk,
+)
+from marketwatch.text import CLAUSE_END, fold, fold_word, is_han, light, light_char
+
+DENIAL = 4  # characters before a word within which a negation denies it
+LEAD = 0.6  # confidence from which a finding opens a lead
+UNSURE_CATEGORY = 0.65  # a rule for certain goods, on a page that does not say what goods these are
+_TRUST = {
+    "separators": 0.95, "variants": 0.95, "repeats": 0.9, "pinyin": 0.9, "split": 0.9, "homophones": 0.8,
+    "initials": 0.75, "masked": 0.75, "invisible": 1.0,
+}  # fmt: skip
+_MAX_GAP = 4
+_MAX_PLACES = 2000
+_MAX_WINDOWS = 16
+
+
+class Hit(NamedTuple):
+    """A word found: its field, its slice of the joined text, its slice of the folded text, and its disguise."""
+
+    field: int
+    start: int
+    end: int
+    fstart: int
+    fend: int
+    evasion: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Why a rule holds: a place in a text, or a field and what it shows."""
+
+    field: str
+    text: str = ""
+    start: int | None = None
+    end: int | None = None
+    evasion: tuple[str, ...] = ()
+    remote: bool = False  # stands in what others wrote
+
+
+Witnesses = tuple[Witness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One record's share in a rule that counts across records: fires when enough `value`s share `key`."""
+
+    rule: str
+    key: str
+    value: str
+    at_least: int
+    finding: Finding
+
+
+@cache
+def _effort(condition: Condition) -> int:
+    """How much work it is to evaluate a condition: 0 fields, 1 words, 2 expressions."""
+    parts = list(walk(condition))
+    if any(isinstance(part, Regex) or (isinstance(part, Compare) and part.regex) for part in parts):
+        return 2
+    return int(any(isinstance(part, Words) for part in parts))
+
+
+@cache
+def _cheapest_first(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    return tuple(sorted(parts, key=_effort))
+
+
+ABSENT: Any = object()
+
+
+class Document:
+    """One record on its way through the rules."""
+
+    def __init__(self, plan: Plan, record: Record) -> None:
+        self.plan, self.record = plan, record
+        self.texts = _texts(record)
+        self.joined = CLAUSE_END.join(self.texts)
+        self.folded = fold(self.joined)
+        self.passages = self.folded.repeats()
+        self.sight = plan.automaton.look(self.folded.text, self.passages)
+        self.present = self.sight.met | self._states()
+        self.under_way: dict[int, list[Route]] = {}  # by rule; filled by `triggered`
+        self._hits: dict[tuple[int, int], list[Hit]] = {}
+        self._fields: dict[str, list[Any] | None] = {}
+        self._beside_first: dict[int, Sight] = {}
+        self._anywhere: dict[int, Sight] = {}
+
+    @cached_property
+    def names(self) -> list[str]:
+        return _text_names(self.record)
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each text begins in the joined one."""
+        return [0, *accumulate(len(text) + 1 for text in self.texts)][: len(self.texts)]
+
+    # which rules may hold
+
+    def triggered(self) -> list[int]:
+        """Rules that may hold: in scope, and for one of their routes all that is looked for is there."""
+        plan, present = self.plan, self.present
+        scope, entries = plan.in_scope(self.record), plan.entries
+        under_way: dict[int, list[Route]] = {number: [] for number in plan.always if number in scope}
+        fired = present & plan.firing
+        while fired:
+            bit = fired & -fired
+            fired ^= bit
+            for number, route in entries[bit]:
+                if number in scope:
+                    for clause in route.also:
+                        if not clause & present:
+                            break
+                    else:
+                        under_way.setdefault(number, []).append(route)
+        self.under_way = under_way
+        return [number for number in sorted(under_way) if self._goes_on(number)]
+
+    def _goes_on(self, number: int) -> bool:
+        """Whether all that a route needs later is there too."""
+        routes = self.under_way[number]
+        for route in routes:
+            if not route.later:
+                return True
+        if not routes:
+            return True
+        sight, present = self.near(self.plan.rules[number]), self.present
+        for route in routes:
+            for clause, states in route.later:
+                if not (sight.meets(clause) or states & present):
+                    break
+            else:
+                return True
+        return False
+
+    def near(self, compiled: Compiled) -> Sight:
+        """The words of a rule that are not looked for in every record, as far from its first words as they bear."""
+        number = compiled.number
+        if number not in self._beside_first:
+            text = self.folded.text
+            windows = self._around(self.under_way.get(number, ()))
+            self._beside_first[number] = self.plan.closer(compiled).look(text, self.passages, windows)
+        return self._beside_first[number]
+
+    def _around(self, routes: Sequence[Route]) -> list[tuple[int, int]]:
+        """Slices of the folded text to look into; none for the whole of it."""
+        spans: list[tuple[int, int]] = []
+        for route in routes:
+            reach = route.reach
+            if reach is None:
+                return []
+            for key in route.first:
+                spans += [(start - reach, end + reach) for start, end, _ in self.sight.places(key)]
+            if len(spans) > _MAX_WINDOWS:
+                return []
+        spans.sort()
+        size = len(self.folded.text)
+        out: list[tuple[int, int]] = []
+        for start, end in spans:
+            if out and start <= out[-1][1]:
+                out[-1] = (out[-1][0], min(size, max(out[-1][1], end)))
+            else:
+                out.append((max(0, start), min(size, end)))
+        return out
+
+    def _states(self) -> int:
+        """The states of fields that rules watch, as bits."""
+        plan, record, shop = self.plan, self.record, self.record.shop
+        present = 0
+        for one, watched in ((record, plan.watched[""]), (shop, plan.watched["shop"])):
+            if one is not None:
+                for name in (
+                    one.__pydantic_fields_set__ & watched.keys()
+                ):  # the property costs as much as the rest
+                    present |= _state(getattr(one, name), watched[name])
+        known = plan.attribute_bits
+        for key, text in (record.attributes or {}).items():
+            if watch := known.get(key) or plan.attribute_states(key):
+                present |= _state(text, watch)
+        return present
+
+    # hits
+
+    def _places_of(self, group: int, compiled: Compiled) -> list[Place]:
+        """Where a word of a group may stand."""
+        if group in compiled.starting:
+            return self.sight.places(group)
+        if group in compiled.near:
+            return self.near(compiled).places(group)
+        if compiled.number not in self._anywhere:
+            automaton = self.plan.anywhere(compiled)
+            self._anywhere[compiled.number] = automaton.look(self.folded.text, self.passages)
+        return self._anywhere[compiled.number].places(group)
+
+    def hits(self, group: int, compiled: Compiled) -> list[Hit]:
+        """Hits of a group that are really its words, disguised at most as the group admits."""
+        key = (group, -1 if group in compiled.starting else compiled.number)
+        found = self._hits.get(key)
+        if found is None:
+            allowed = self.plan.groups[group].evasion
+            found = self._hits[key] = [
+                hit
+                for start, end, kind in self._places_of(group, compiled)[:_MAX_PLACES]
+                if (hit := self._verify(start, end, kind)) is not None
+                and all(e in allowed or e == "invisible" for e in hit.evasion)
+            ]
+        return found
+
+    def _verify(self, fstart: int, fend: int, kind: str) -> Hit | None:
+        """The hit with its exact place, or None where what stands between its characters, or around it, says that
+        it is not the word."""
+        start, end = self.folded.span(fstart, fend)
+        number = bisect_right(self.starts, start) - 1
+        original = self.joined[start:end]
+        body = self.folded.text[fstart:fend]
+        if original == body and not kind and not body[0].isascii() and not body[-1].isascii():
+            return Hit(number, start, end, fstart, fend, ())
+        evasion: list[str] = [kind] if kind else []
+        if not _stands_alone(self.joined, start, end, body):
+            return None
+        if len(original) != fend - fstart:
+            gap = self._gaps(fstart, fend, start, end, kind)
+            if gap is None:
+                return None
+            if gap and gap not in evasion:
+                evasion.append(gap)
+        elif kind == "masked" and "x" not in body:
+            return None
+        if not kind and self._is_variant(fstart, fend, body):
+            evasion.append("variants")
+        if kind == "homophones" and not self._is_broken(start, end):
+            return None
+        return Hit(number, start, end, fstart, fend, tuple(evasion))
+
+    def _is_variant(self, fstart: int, fend: int, body: str) -> bool:
+        """Whether more than width and case had to be undone."""
+        for at, plain in zip(self.folded.offsets[fstart:fend].tolist(), body, strict=True):
+            char = self.joined[at]
+            if char != plain and light_char(char) != char.lower() and not "\uff01" <= char <= "\uff5e":
+                return True
+        return False
+
+    def _gaps(self, fstart: int, fend: int, start: int, end: int, kind: str) -> str | None:
+        """What kind of disguise the gaps are ("" for none that counts), or None where they part two words."""
+        offsets = self.folded.offsets[fstart:fend].tolist()
+        visible = ambiguous = False
+        for i in range(len(offsets) - 1):
+            left, right = offsets[i], offsets[i + 1]
+            if right - left == 1:
+                continue
+            gap = self.joined[left + 1 : right]
+            if kind == "repeats" and all(is_han(c) for c in gap):
+                continue
+            signs = [c for c in gap if not _INVISIBLE.match(c)]
+            if not signs:
+                continue
+            visible = True
+            if len(signs) > _MAX_GAP or (self.joined[left].isascii() and self.joined[right].isascii()):
+                return None if kind != "pinyin" or len(signs) > 1 else "separators"
+            if any(c in _AMBIGUOUS for c in signs):
+                ambiguous = True
+                if kind != "masked" and not self._parts_nothing(left, right, start, end):
+                    return None
+        if kind == "masked" and (not visible or ambiguous):
+            return None
+        return "separators" if visible else "invisible"
+
+    def _parts_nothing(self, left: int, right: int, start: int, end: int) -> bool:
+        """Whether an ambiguous sign (blank, slash, hyphen …) stands inside the word rather than between two others:
+        neither side may take part of a longer word there."""
+        before = _clause_before(self.joined, left + 1)
+        after = _clause_after(self.joined, right)
+        return _cut_at(before, len(before) - (left + 1 - start)) and _cut_at(after, end - right)
+
+    def _is_broken(self, start: int, end: int) -> bool:
+        """Whether the tokenizer finds no ordinary word reaching over the edges of this slice, nor one that fills it."""
+        before, after = _clause_before(self.joined, start), _clause_after(self.joined, end)
+        window = before + self.joined[start:end] + after
+        first, last = len(before), len(before) + end - start
+        position = 0
+        for token in _tokens(window):
+            stop = position + len(token)
+            across = position < first or stop > last or (position, stop) == (first, last)
+            if len(token) > 1 and position < last and stop > first and across:
+                return False
+            position = stop
+        return True
+
+    # rules
+
+    def holds(self, compiled: Compiled) -> Witnesses | None:
+        """Why a rule in scope holds, or None."""
+        rule = compiled.rule
+        if (rule.valid_from and self.day < rule.valid_from) or (rule.valid_to and self.day > rule.valid_to):
+            return None
+        found = self._eval(rule.when, compiled)
+        return None if found is None or self._excepted(compiled) else found
+
+    def _excepted(self, compiled: Compiled) -> bool:
+        """Whether the record says anywhere what voids the rule."""
+        return any(
+            not self._denied(hit)
+            for kind, group, *_ in compiled.excepts
+            if kind == "anywhere"
+            for hit in self.hits(group, compiled)
+        )
+
+    @cached_property
+    def day(self) -> date:
+        return self.record.crawl_date or date.today()
+
+    def _eval(self, condition: Condition, compiled: Compiled) -> Witnesses | None:
+        match condition:
+            case Words() | Regex() | Near():
+                spans = self._spans(condition, compiled)
+                return tuple(self._witness(hit) for hit in spans[:8]) if spans else None
+            case All(parts=parts):
+                held: dict[Condition, Witnesses] = {}
+                for part in _cheapest_first(parts):
+                    if (found := self._eval(part, compiled)) is None:
+                        return None
+                    held[part] = found
+                return sum((held[part] for part in parts), ())
+            case AnyOf(parts=parts):
+                return next(
+                    (found for part in parts if (found := self._eval(part, compiled)) is not None), None
+                )
+            case Not(part=part):
+                return () if self._eval(part, compiled) is None else None
+            case Shown():
+                return self._shown(condition)
+            case Compare():
+                return self._compare(condition, compiled)
+            case DateIs():
+                return self._date(condition)
+            case Identifier():
+                return self._identifier(condition)
+            case Differs():
+                return self._differs(condition)
+            case Count():
+                return ()
+
+    def _witness(self, hit: Hit) -> Witness:
+        base = self.starts[hit.field]
+        name = self.names[hit.field]
+        text = self.joined[hit.start : hit.end]
+        return Witness(name, text, hit.start - base, hit.end - base, hit.evasion, name.startswith("comments"))
+
+    def _spans(self, condition: Condition, compiled: Compiled) -> list[Hit]:
+        """Places in the text where a word, expression or neighbourhood holds, less those that an exception voids."""
+        if isinstance(condition, Near):
+            return self._near(condition, compiled)
+        if isinstance(condition, AnyOf):
+            return [hit for part in condition.parts for hit in self._spans(part, compiled)]
+        hits = self._places(condition, compiled)
+        return [hit for hit in hits if not self._void(hit, compiled)] if hits else hits
+
+    def _places(self, condition: Condition, compiled: Compiled) -> list[Hit]:
+        """As `_spans`, before exceptions are asked."""
+        match condition:
+            case Words(fields=fields):
+                hits = self.hits(compiled.words[condition], compiled)
+            case Regex(pattern=pattern, fields=fields):
+                hits = self._found(compiled.regexes[pattern], compiled)
+            case AnyOf(parts=parts):
+                return [hit for part in parts for hit in self._places(part, compiled)]
+            case _:
+                return self._spans(condition, compiled)
+        if fields or compiled.fields:
+            return [hit for hit in hits if self._in_fields(hit, fields, compiled)]
+        return hits
+
+    def _near(self, condition: Near, compiled: Compiled) -> list[Hit]:
+        if not self._may_be_near(condition, compiled):
+            return []
+        places: list[list[Hit]] = []
+        for part in condition.parts:
+            found = self._places(part, compiled)
+            if not found:
+                return []
+            places.append(found)
+        anchors, *rest = places
+        for anchor in anchors[:200]:
+            chosen = [anchor]
+            for others in rest:
+                for other in others:
+                    if self._distance(anchor, other) <= condition.within and not self._void(other, compiled):
+                        chosen.append(other)
+                        break
+                else:
+                    break
+            if len(chosen) < len(places) or self._void(anchor, compiled):
+                continue
+            if all(self._in_fields(hit, condition.fields, compiled) for hit in chosen):
+                return chosen
+        return []
+
+    def _may_be_near(self, condition: Near, compiled: Compiled) -> bool:
+        """Whether, by bare hits, words of every part stand within reach of one of the first; cheap, and never wrong in
+        saying no."""
+        first, *rest = condition.parts
+        if not isinstance(first, Words):
+            return True
+        anchors, reach = self._places_of(compiled.words[first], compiled), condition.within
+        for part in rest:
+            words, chars = list[Place](), ""
+            for one in part.parts if isinstance(part, AnyOf) else (part,):
+                if isinstance(one, Words):
+                    words += self._places_of(compiled.words[one], compiled)
+                elif isinstance(one, Regex) and ONE_OF.fullmatch(one.pattern):
+                    chars = one.pattern[1:-1]
+                else:
+                    break
+            else:
+                anchors = [
+                    (start, end, kind) for start, end, kind in anchors
+                    if any(left - end <= reach and start - right <= reach for left, right, _ in words)
+                    or (chars and self._meets(chars, start - reach - 1, end + reach + 1))
+                ]  # fmt: skip
+            if not anchors:
+                return False
+        return True
+
+    def _meets(self, chars: str, start: int, end: int) -> bool:
+        window = self.folded.text[max(0, start) : end]
+        return any(fold_word(char) in window for char in chars)
+
+    def _distance(self, one: Hit, other: Hit) -> int:
+        """Folded characters between two hits; far apart where they stand in different fields, but a description goes
+        on where its title ends."""
+        if one.field != other.field and not (one.field + other.field == 1 and self.names[:2] == _FLOWING):
+            return 1 << 30
+        return max(0, other.fstart - one.fend, one.fstart - other.fend)
+
+    def _found(self, regex: Expression, compiled: Compiled) -> list[Hit]:
+        return [hit for hit, _ in islice(self._matches(regex, compiled), 200)]
+
+    def _matches(self, regex: Expression, compiled: Compiled) -> Iterator[tuple[Hit, Any]]:
+        """Matches of an expression, as hits and as they are; looked for only where its literals stand together."""
+        for first, last in self._windows(regex, compiled):
+            for match in regex.compiled.finditer(light(self.joined[first:last])):
+                start, end = (first + at for at in match.span())
+                if start < end:
+                    fstart, fend = (int(x) for x in self.folded.offsets.searchsorted([start, end]))
+                    field = bisect_right(self.starts, start) - 1
+                    yield Hit(field, start, end, fstart, fend, ()), match
+
+    def _windows(self, regex: Expression, compiled: Compiled) -> list[tuple[int, int]]:
+        """Slices of the joined text that hold all matches of an expression."""
+        width, size = regex.width, len(self.joined)
+        anchors: list[Place] | None = None
+        for some in regex.literals:
+            group = self.plan.literals.get(some)
+            if group is None or not (group in compiled.near or group in compiled.starting):
+                continue
+            places = self._places_of(group, compiled)
+            if anchors is None or width is None:
+                anchors = places
+            else:  # separators lie between folded characters, never the other way round
+                anchors = [
+                    one for one in anchors if any(-width < one[0] - place[0] < width for place in places)
+                ]
+            if not anchors:
+                return []
+        if anchors is None or width is None or len(anchors) > 8:
+            return [(0, size)]
+        out: list[tuple[int, int]] = []
+        for fstart, fend, _ in anchors:
+            start, end = self.folded.span(fstart, fend)
+            first, last = max(0, start - width), min(size, end + width)
+            if out and first <= out[-1][1]:
+                out[-1] = (out[-1][0], max(last, out[-1][1]))
+            else:
+                out.append((first, last))
+        return out
+
+    def _in_fields(self, hit: Hit, fields: tuple[str, ...], compiled: Compiled) -> bool:
+        name = self.names[hit.field]
+        kind = name if name == "shop.name" else name.partition(".")[0]
+        if fields and kind not in fields:
+            return False
+        return not compiled.fields or kind in compiled.fields
+
+    def _void(self, hit: Hit, compiled: Compiled) -> bool:
+        if compiled.rule.boundary and not hit.evasion and not self._bounded(hit):
+            return True
+        for exception in compiled.excepts:
+            if exception.kind == "phrase":
+                for allowed in self.hits(exception.group, compiled):
+                    overlap = allowed.fstart < hit.fend and hit.fstart < allowed.fend
+                    inside = (
+                        hit.fstart <= allowed.fstart and allowed.fend <= hit.fend and allowed[3:5] != hit[3:5]
+                    )
+                    if not overlap or inside:  # the allowed phrase must be the longer reading
+                        continue
+                    if not exception.unless or not self._beside(exception, allowed):
+                        return True
+            elif exception.kind in ("before", "after") and self._beside(exception, hit):
+                return True
+        return False
+
+    def _denied(self, hit: Hit) -> bool:
+        """Whether the text itself denies a word: "不是塑料" is no plastic."""
+        return bool(self.plan.negations.search(self._left_of(hit, DENIAL)))
+
+    def _left_of(self, hit: Hit, within: int) -> str:
+        """The clause before a hit, without words that only look like a negation (非洲, 不锈钢)."""
+        left = self.folded.text[max(0, hit.fstart - within - 2) : hit.fstart].rpartition(CLAUSE_END)[2]
+        return self.plan.negation_alikes.sub(lambda found: "　" * len(found[0]), left)[-within:]
+
+    def _beside(self, exception: Exemption, hit: Hit) -> bool:
+        """Whether the words of an exception stand within reach of a hit, in its clause."""
+        pattern, within = exception.beside, exception.within
+        assert pattern is not None
+        left = self._left_of(hit, within)
+        right = self.folded.text[hit.fend : hit.fend + within].partition(CLAUSE_END)[0]
+        if not exception.unless:
+            return bool(pattern.search(left if exception.kind == "before" else right))
+        return bool(pattern.search(left) or pattern.search(right))
+
+    def _bounded(self, hit: Hit) -> bool:
+        """Whether the word begins and ends where the tokenizer cuts."""
+        before, after = _clause_before(self.joined, hit.start), _clause_after(self.joined, hit.end)
+        window = before + self.joined[hit.start : hit.end] + after
+        return _cut_at(window, len(before)) and _cut_at(window, len(before) + hit.end - hit.start)
+
+    # fields
+
+    def raw_value(self, path: str) -> Any:
+        """The value of a record path, or ABSENT where it was not collected."""
+        current: Any = self.record
+        for part in path.split("."):
+            if current is None or part not in getattr(current, "model_fields_set", ()):
+                return ABSENT
+            current = getattr(current, part)
+        return current
+
+    def shown(self, path: str) -> list[Any] | None:
+        """What the page shows at a field (each value of a list or attribute group), or None: not collected."""
+        if path not in self._fields:
+            self._fields[path] = self._look(path)
+        return self._fields[path]
+
+    def _look(self, path: str) -> list[Any] | None:
+        base, bracket, kind = path.rstrip("]").partition("[")
+        if base.startswith("shop.permits"):
+            permits = self.raw_value("shop.permits")
+            if permits is ABSENT:
+                return None
+            if bracket:
+                pattern = self.plan.book.permits[kind]
+                permits = [
+                    p for p in permits or () if pattern.search(f"{p.type or ''} {p.no or ''} {p.scope or ''}")
+                ]
+            column = base.removeprefix("shop.permits").lstrip(".")
+            if not column:
+                return list(permits or ())
+            return [getattr(p, column) for p in permits or () if column in p.model_fields_set] or None
+        if path in SPECIAL or base.startswith("shop."):
+            value = self.raw_value(path)
+            return None if value is ABSENT else [value]
+        name = path.removeprefix("attributes.")
+        found = [
+            text
+            for key, text in (self.record.attributes or {}).items()
+            if key == name or name in self.plan.attribute_groups(key)
+        ]
+        return found or None
+
+    def values(self, path: str) -> list[Any]:
+        return [value for value in self.shown(path) or () if not values.is_empty(value)]
+
+    def value(self, path: str) -> Any:
+        return next(iter(self.values(path)), None)
+
+    def _shown(self, condition: Shown) -> Witnesses | None:
+        for path in condition.fields:
+            shown = self.shown(path)
+            if condition.state == "absent":
+                if shown is None:
+                    return ()
+            elif shown is not None:
+                filled = [value for value in shown if not values.is_empty(value)]
+                if condition.state == "present" and filled:
+                    return (Witness(path, values.show(filled[0])),)
+                if condition.state == "empty" and not filled:
+                    return (Witness(path, ""),)
+        return None
+
+    def _compare(self, c: Compare, compiled: Compiled) -> Witnesses | None:
+        bound = c.number if c.percent is None else self._share(c)
+        if c.regex:
+            for hit, match in self._matches(compiled.regexes[c.regex], compiled):
+                number = values.number(match.group(1))
+                if (
+                    number is not None
+                    and values.holds(c.op, number, bound)
+                    and self._in_fields(hit, (), compiled)
+                    and not self._void(hit, compiled)
+                ):
+                    return (self._witness(hit),)
+            return None
+        factor: Decimal | None = Decimal(1)
+        if c.times:
+            factor = values.number(self.value(c.times))
+        for value in self._numbers(c.field):
+            if factor is not None and bound is not None and values.holds(c.op, value * factor, bound):
+                return (Witness(c.field, str(value)),)
+        return None
+
+    def _numbers(self, path: str) -> list[Decimal]:
+        value = self.value(path)
+        if path == "sku_prices" and isinstance(value, dict):
+            return list(value.values())
+        return [n for v in self.values(path) if (n := values.number(v)) is not None]
+
+    def _share(self, c: Compare) -> Decimal | None:
+        """The percentage of another field, or of the price history of the days before the record's."""
+        assert c.percent is not None
+        if c.of.startswith("price_history."):
+            since = self.day - timedelta(days=c.days or 36500)
+            prices = [price for day, price in self.record.price_history or () if since <= day < self.day]
+            if not prices:
+                return None
+            base: Decimal | None = max(prices) if c.of.endswith("max") else min(prices)
+        else:
+            base = values.number(self.value(c.of))
+        return None if base is None else base * c.percent / 100
+
+    def _date(self, c: DateIs) -> Witnesses | None:
+        for value in self.values(c.field) if c.field != "crawl_date" else [self.day]:
+            day = values.day(value)
+            if day is None:
+                continue
+            before, since = self._bound(c.before), self._bound(c.since)
+            if (c.before is not None and (before is None or day >= before)) or (
+                c.since is not None and (since is None or day < since)
+            ):
+                continue
+            if c.within_days is not None and not 0 <= (day - self.day).days <= c.within_days:
+                continue
+            return (Witness(c.field, values.show(value)),) if c.field != "crawl_date" else ()
+        return None
+
+    def _bound(self, bound: str | date | None) -> date | None:
+        if isinstance(bound, str):
+            return self.day if bound == "crawl_date" else values.day(self.value(bound))
+        return bound
+
+    def _identifier(self, c: Identifier) -> Witnesses | None:
+        if c.field == "text":
+            verdict = identifiers.judge(self.joined[:20_000], c.kinds, self.day.year)
+            return (Witness("text", verdict.value),) if verdict.state == c.state else None
+        for value in self.values(c.field):
+            verdict = identifiers.judge(str(value), c.kinds, self.day.year)
+            if verdict.state == c.state:
+                return (Witness(c.field, str(value)),)
+        return None
+
+    def _differs(self, c: Differs) -> Witnesses | None:
+        left, right = (self.values(path) for path in c.fields)
+        if not left or not right:
+            return None
+        same = values.same_name if c.sort == "names" else values.same_address
+        for other in right:
+            if not any(same(str(one), str(other)) for one in left):
+                return (Witness(c.fields[1], str(other)), Witness(c.fields[0], str(left[0])))
+        return None
+
+    # findings
+
+    def counted(self, rule: Rule, count: Count, witnesses: Witnesses) -> Iterator[Counted]:
+        value = values.normal_value(count.distinct, self.value(count.distinct))
+        for key in self.values(count.by):
+            if key and value:
+                finding = self.finding(rule, (Witness(count.by, str(key)), *witnesses))
+                yield Counted(rule.id, values.normal_value(count.by, key), value, count.at_least, finding)
+
+    def finding(self, rule: Rule, witnesses: Witnesses) -> Finding:
+        confidence = rule.confidence
+        evasion = tuple(dict.fromkeys(e for w in witnesses for e in w.evasion))
+        for kind in evasion:
+            confidence *= _TRUST[kind]
+        if witnesses and all(w.remote for w in witnesses):
+            confidence *= 0.6
+        if rule.scope.categories and VAGUE.search(self.record.category or ""):
+            confidence *= UNSURE_CATEGORY
+        first = next(
+            (w for w in witnesses if w.start is not None), witnesses[0] if witnesses else Witness("record")
+        )
+        tier: Tier = "lead" if confidence >= LEAD and rule.status == "stable" else "review"
+        if rule.tier == "review":
+            tier = "review"
+        return Finding(
+            rule=rule.id,
+            topic=rule.topic,
+            pack=rule.pack,
+            pack_version=self.plan.book.version,
+            title=rule.title,
+            severity=rule.severity,
+            tier=tier,
+            confidence=round(confidence, 3),
+            field=first.field,
+            text=first.text,
+            start=first.start,
+            end=first.end,
+            evasion=evasion,
+            law=rule.law,
+        )
+
+
+def _state(value: Any, watched: Watched) -> int:
+    """The state of a field, as bits."""
+    if values.is_empty(value):
+        return watched.empty
+    state = watched.filled
+    for kinds, valid, invalid in watched.numbers:
+        verdict = values.number_state(str(value), kinds)
+        state |= valid if verdict == "valid" else invalid if verdict == "invalid" else 0
+    return state
+
+
+def _texts(record: Record) -> list[str]:
+    """The texts of a record that are judged."""
+    out = [text for text in (record.title, record.description) if text]
+    if record.attributes:
+        out += [text for text in record.attributes.values() if text]
+    if record.image_text:
+        out += record.image_text
+    if record.sku_prices:
+        out += record.sku_prices
+    if record.shop is not None and record.shop.name:
+        out.append(record.shop.name)
+    if record.comments:
+        out += record.comments
+    return out
+
+
+def _text_names(record: Record) -> list[str]:
+    """The names of their fields, in the same order."""
+    shop = record.shop is not None and record.shop.name
+    return [
+        *(name for name in _FLOWING if getattr(record, name)),
+        *(f"attributes.{key}" for key, text in (record.attributes or {}).items() if text),
+        *(f"image_text.{i}" for i in range(len(record.image_text or ()))),
+        *(f"sku_prices.{name}" for name in record.sku_prices or ()),
+        *(("shop.name",) if shop else ()),
+        *(f"comments.{i}" for i in range(len(record.comments or ()))),
+    ]
+
+
+_FLOWING = ["title", "description"]
+_INVISIBLE = re.compile("[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")  # fmt: skip
+_AMBIGUOUS = frozenset(" \t\u00a0\u3000/|\\-—–+&·.()（）[]【】「」『』《》<>\"“”'‘’:：")
+
+
+def _stands_alone(text: str, start: int, end: int, body: str) -> bool:
+    """Whether a word that begins or ends with a Latin letter or digit is not a piece of a longer run of them."""
+    first, last = body[0], body[-1]
+    if first.isascii() and first.isalnum() and start > 0:
+        other = light_char(text[start - 1])
+        if other.isascii() and (
+            (other.isalpha() and first.isalpha()) or (other.isdigit() and first.isdigit())
+        ):
+            return False
+    if last.isascii() and last.isalnum() and end < len(text):
+        other = light_char(text[end])
+        if other.isascii() and ((other.isalpha() and last.isalpha()) or (other.isdigit() and last.isdigit())):
+            return False
+        if last.isdigit() and other in "十百千万亿零一二三四五六七八九":
+            return False
+    return True
+
+
+_WINDOW = 16
+_CLAUSE = re.compile("[\n\r。！？；，、,;!?…]")
+
+
+def _clause_before(text: str, end: int) -> str:
+    return _CLAUSE.split(text[max(0, end - _WINDOW) : end])[-1]
+
+
+def _clause_after(text: str, start: int) -> str:
+    return _CLAUSE.split(text[start : start + _WINDOW], 1)[0]
+
+
+@lru_cache(maxsize=4096)
+def _tokens(text: str) -> tuple[str, ...]:
+    import rjieba  # its dictionary takes a tenth of a second to load, and few records need it
+
+    return tuple(rjieba.cut(text, False))
+
+
+def _cut_at(text: str, position: int) -> bool:
+    """Whether the tokenizer cuts `text` at `position`."""
+    if position <= 0 or position >= len(text):
+        return True
+    at = 0
+    for token in _tokens(text):
+        at += len(token)
+        if at >= position:
+            return at == position
+    return True
+
+
+@lru_cache(maxsize=512)
+def _alternation(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(fold_word(word)) for word in words if fold_word(word)) or r"(?!)")

@@ -1,0 +1,450 @@
+"""What a rulebook needs to see of a record before a rule is worth evaluating.
+
+Every rule is reduced to routes: sets of words and states of fields that must all be there for it to hold in one way.
+The rarest set of each route, and what else is rare, is looked for in every record; the rest only once the route is
+under way, and only as far from there as the rule can reach.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from marketwatch.matcher.automaton import EXPANDED, Automaton, Group
+from marketwatch.matcher.expressions import Expression, expression
+from marketwatch.records import Record
+from marketwatch.rulebook import (
+    All,
+    AnyOf,
+    Compare,
+    Condition,
+    Count,
+    DateIs,
+    Differs,
+    Identifier,
+    Near,
+    Not,
+    Regex,
+    Rule,
+    Rulebook,
+    Shown,
+    Words,
+    walk,
+)
+from marketwatch.text import commonness, fold_word
+
+Key = int
+"""A word group, or a state of a field, by number."""
+
+Clause = frozenset[Key]
+"""One of these must be there."""
+
+
+class Route(NamedTuple):
+    """One way a rule can hold. It is under way when `first` and every clause of `also` are met. Then the words of
+    `later`, or else a state of a field, are looked for within `reach` folded characters of the words of `first` (None:
+    anywhere in the record)."""
+
+    first: Clause
+    also: tuple[int, ...]  # as bits
+    later: tuple[tuple[Clause, int], ...]  # words, and states as bits
+    reach: int | None
+
+
+class Exemption(NamedTuple):
+    """An exception of a rule: the group of its words, and what must not stand beside (disqualifiers, or these words)."""
+
+    kind: str
+    group: int
+    within: int
+    unless: bool
+    beside: re.Pattern[str] | None
+
+
+class Compiled(NamedTuple):
+    """A rule, with the group numbers of its words."""
+
+    number: int
+    rule: Rule
+    words: dict[Words, int]
+    regexes: dict[str, Expression]
+    excepts: tuple[Exemption, ...]
+    textual: bool  # starts from words
+    counting: Count | None
+    fields: frozenset[str]
+    starting: frozenset[int]  # groups that are looked for in every record
+    near: frozenset[int]  # groups that bear on one of those beside it
+    anywhere: frozenset[int]  # groups that void the rule wherever they stand
+
+
+class Watched(NamedTuple):
+    """The bits of the states of a field that rules ask for: where it is filled, where it is empty, and where its
+    number of some kinds is valid or invalid."""
+
+    filled: int = 0
+    empty: int = 0
+    numbers: tuple[tuple[tuple[str, ...], int, int], ...] = ()
+
+
+class _Way(NamedTuple):
+    """A route in the making: all clauses, and how far its words can stand from one another."""
+
+    clauses: tuple[Clause, ...]
+    reach: int | None
+    textual: bool
+
+
+_STATES = ("shown", "present", "empty")
+_MAX_WAYS = 24
+# A clause met that much oftener than what starts a route is not worth looking for in every record.
+_WORTH = 100
+_NO_WORDS = Group((), frozenset())
+_PLAIN = frozenset({"separators", "variants"})
+_COMMENTS = frozenset({"comments"})
+_SELDOM = frozenset(
+    {"shop.self_declaration", "shop.dine_in", "shop.no_dine_in_mark", "ai_generated", "ai_mark"}
+)
+SPECIAL = frozenset(Record.model_fields)
+VAGUE = re.compile(r"其他|其它|杂货|闲置|二手|未分类|全部|默认|综合|^$")
+
+
+class Plan:
+    """A rulebook, or some of its packs, made ready to judge by."""
+
+    def __init__(self, book: Rulebook, packs: Collection[str] | None, *, drafts: bool) -> None:
+        self.book = book
+        self.negations = self._alternation(Words(lists=("negations",)))
+        self.negation_alikes = self._alternation(Words(lists=("negation-lookalikes",)))
+        self._numbers: dict[Group, int] = {}
+        self.groups: list[Group] = []
+        self._costs: dict[Key, float] = {}
+        self._states: dict[tuple[str, str, str], int] = {}
+        self.literals: dict[tuple[str, ...], int] = {}  # what expressions need, as groups
+        self.rules: list[Compiled] = []
+        self.always: list[int] = []  # rules that need nothing in particular
+        routes: list[tuple[int, Clause, list[Clause], int | None]] = []
+        for rule in book.rules:
+            if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft"):
+                routes += self._add(rule)
+        firing = {key for _, first, _, _ in routes for key in first}
+        scouts = {*firing, *self._states.values()}  # looked for in every record
+        for _, first, rest, _ in routes:
+            worth = _WORTH * self._cost(first)
+            scouts.update(key for clause in rest if self._cost(clause) < worth for key in clause)
+        self.scouts = frozenset(scouts)
+        firing_first = sorted(scouts, key=lambda key: key not in firing)
+        self.automaton = Automaton({key: self.groups[key] for key in firing_first})
+        mask = self.automaton.mask
+        self.firing = mask(frozenset(firing))
+        # by bit: what it may start
+        self.entries: defaultdict[int, list[tuple[int, Route]]] = defaultdict(list)
+        for number, first, rest, reach in routes:
+            also = tuple(mask(clause) for clause in rest if clause <= scouts)
+            later = tuple(
+                (clause, mask(clause & scouts))
+                for clause in rest
+                if any(self.groups[key].words for key in clause)
+                and (reach is not None or not clause <= scouts)
+            )
+            for key in first:
+                self.entries[mask(frozenset({key}))].append((number, Route(first, also, later, reach)))
+        self._closer: dict[int, Automaton] = {}
+        self._anywhere: dict[int, Automaton] = {}
+
+        self.watched: dict[str, dict[str, Watched]] = {"": {}, "shop": {}}  # by what holds the field
+        for owner, _, name in {path.rpartition(".") for sort, path, _ in self._states if sort == "field"}:
+            path = f"{owner}.{name}" if owner else name
+            self.watched.setdefault(owner, {})[name] = self._watched("field", path)
+        self._attribute_groups: dict[str, tuple[str, ...]] = {}
+        self.attribute_bits: dict[str, Watched] = {}  # those asked for already
+        self._categories: dict[str, frozenset[str]] = {}
+        self._scopes: dict[tuple[object, ...], frozenset[int]] = {}
+
+    # compiling
+
+    def _group(self, words: tuple[str, ...], evasion: frozenset[str]) -> int:
+        group = Group(words, evasion)
+        if group not in self._numbers:
+            self._numbers[group] = len(self.groups)
+            self._costs[len(self.groups)] = commonness(words)
+            self.groups.append(group)
+        return self._numbers[group]
+
+    def _alternation(self, words: Words) -> re.Pattern[str]:
+        return alternation(tuple(self.book.words(words)))
+
+    def _state(self, state: str, path: str) -> int:
+        key = _state_key(state, path)
+        if key not in self._states:
+            self._states[key] = len(self.groups)
+            seldom = key[2] == "empty" or key[2].startswith("invalid") or path in _SELDOM
+            self._costs[len(self.groups)] = 20.0 if seldom else 5000.0
+            self.groups.append(_NO_WORDS)
+        return self._states[key]
+
+    def _watched(self, sort: str, *paths: str) -> Watched:
+        """What rules watch of a field, by any of its names."""
+        bits: defaultdict[str, int] = defaultdict(int)
+        for (other, path, state), key in self._states.items():
+            if other == sort and path in paths:
+                bits[state] |= self.automaton.mask(frozenset({key}))
+        numbers = {state.partition(" ")[2] for state in bits if " " in state}
+        return Watched(
+            bits["shown"] | bits["present"],
+            bits["shown"] | bits["empty"],
+            tuple(
+                (tuple(kinds.split()), bits[f"valid {kinds}"], bits[f"invalid {kinds}"]) for kinds in numbers
+            ),
+        )
+
+    def _add(self, rule: Rule) -> list[tuple[int, Clause, list[Clause], int | None]]:
+        """Compiles a rule; its routes, as rule number, first clause, the rest from the rarest, and reach."""
+        number = len(self.rules)
+        words: dict[Words, int] = {}
+        regexes: dict[str, Expression] = {}
+        count: Count | None = None
+        for part in walk(rule.when):
+            if isinstance(part, Words):
+                words[part] = self._group(tuple(self.book.words(part)), rule.evasion)
+            elif isinstance(part, Regex):
+                regexes[part.pattern] = expression(part.pattern)
+            elif isinstance(part, Compare) and part.regex:
+                regexes[part.regex] = expression(part.regex)
+            elif isinstance(part, Count):
+                count = part
+        excepts = tuple(
+            Exemption(
+                e.kind,
+                self._group(tuple(self.book.words(e.words)), _PLAIN)
+                if e.kind in ("phrase", "anywhere")
+                else -1,
+                e.within,
+                e.unless is not None,
+                self._alternation(e.unless or e.words) if e.unless or e.kind in ("before", "after") else None,
+            )
+            for e in rule.excepts
+        )
+        phrases = {e.group for e in excepts if e.kind == "phrase"}
+        anywhere = frozenset(e.group for e in excepts if e.kind == "anywhere")
+        ways = self._ways(rule.when, words, regexes)
+        clauses = {key for way in ways for clause in way.clauses for key in clause}
+        near = {*words.values(), *phrases, *(key for key in clauses if self.groups[key].words)}
+        around = max((self._longest(group) for group in phrases), default=0)
+        routes: list[tuple[int, Clause, list[Clause], int | None]] = []
+        textual = False
+        for way in ways:
+            if not way.clauses:
+                self.always.append(number)
+                textual, routes = True, []
+                break
+            first, *rest = sorted(way.clauses, key=self._cost)
+            worded = [bool(self.groups[key].words) for key in first]
+            textual = textual or any(worded)
+            local = way.reach is not None and (all(worded) or not way.textual)
+            routes.append((number, first, rest, (way.reach or 0) + around if local else None))
+        starting = frozenset(key for _, first, _, _ in routes for key in first)
+        fields = frozenset(rule.scope.fields)
+        near -= starting | anywhere
+        self.rules.append(
+            Compiled(
+                number,
+                rule,
+                words,
+                regexes,
+                excepts,
+                textual,
+                count,
+                fields,
+                starting,
+                frozenset(near),
+                anywhere,
+            )
+        )
+        return routes
+
+    def _longest(self, group: int) -> int:
+        """Folded characters of its longest word, however it is disguised."""
+        words, evasion = self.groups[group]
+        longest = max((len(word) for word in words), default=0)
+        return longest * (6 if "pinyin" in evasion else 2 if evasion & EXPANDED else 1)
+
+    def _ways(
+        self, condition: Condition, words: Mapping[Words, int], regexes: Mapping[str, Expression]
+    ) -> list[_Way]:
+        """The ways a condition can hold, as far as words and states of fields tell: never one too few. A way without
+        clauses: nothing in particular must be there."""
+        match condition:
+            case Words():
+                group = words[condition]
+                return [_Way((frozenset({group}),), 2 * self._longest(group), True)]
+            case Regex() | Compare(regex=str()) if isinstance(condition, Regex) or condition.regex:
+                found = regexes[condition.pattern if isinstance(condition, Regex) else condition.regex]
+                groups = {some: self._group(some, frozenset({"variants"})) for some in found.literals}
+                self.literals |= groups
+                return [_Way(tuple(frozenset({group}) for group in groups.values()), found.width, True)]
+            case Near() | All():
+                out = [_Way((), 0, False)]
+                for part in condition.parts:
+                    ways = self._ways(part, words, regexes)
+                    if len(out) * len(ways) > _MAX_WAYS:
+                        ways = [self._either(ways)]
+                    out = [_joined(one, other, isinstance(condition, Near)) for one in out for other in ways]
+                if isinstance(condition, Near):
+                    out = [
+                        w._replace(reach=None if w.reach is None else w.reach + 2 * condition.within)
+                        for w in out
+                    ]
+                return out
+            case AnyOf():
+                every = [way for part in condition.parts for way in self._ways(part, words, regexes)]
+                return every if len(every) <= _MAX_WAYS else [self._either(every)]
+            case Shown(state=state, fields=fields):
+                return [
+                    _shown(
+                        frozenset(self._state(state, path) for path in fields) if state != "absent" else None
+                    )
+                ]
+            case Identifier(field=path, kinds=kinds, state=state) if path != "text":
+                return [_shown(frozenset({self._state(f"{state} {' '.join(kinds)}", path)}))]
+            case Compare() | DateIs() | Identifier():
+                path = condition.field
+                known = path not in ("crawl_date", "text", "")
+                return [_shown(frozenset({self._state("present", path)}) if known else None)]
+            case Differs():
+                return [
+                    _Way(
+                        tuple(frozenset({self._state("present", path)}) for path in condition.fields),
+                        0,
+                        False,
+                    )
+                ]
+            case Count():
+                return [_shown(frozenset({self._state("present", condition.by)}))]
+            case Not():
+                textual = any(
+                    isinstance(part, Words | Regex) or (isinstance(part, Compare) and part.regex)
+                    for part in walk(condition)
+                )
+                return [_Way((), None if textual else 0, textual)]
+
+    def _either(self, ways: list[_Way]) -> _Way:
+        """What any of the ways needs, in one clause."""
+        if not all(way.clauses for way in ways):
+            return _Way((), None, True)
+        first = frozenset[Key]().union(*(min(way.clauses, key=self._cost) for way in ways))
+        reaches = [way.reach for way in ways]
+        local = all(self.groups[key].words for key in first) and None not in reaches
+        reach = max(reach for reach in reaches if reach is not None) if local else None
+        return _Way((first,), reach, any(way.textual for way in ways))
+
+    def _cost(self, clause: Clause) -> float:
+        """How often a clause is met, roughly: short words often, plain presence nearly always."""
+        return sum(self._costs[key] for key in clause)
+
+    def _pick(self, keys: Iterable[Key]) -> dict[int, Group]:
+        return {number: self.groups[number] for number in sorted(keys)}
+
+    def closer(self, rule: Compiled) -> Automaton:
+        """Finds those words of a rule that bear on a hit and are not looked for in every record."""
+        if rule.number not in self._closer:
+            self._closer[rule.number] = Automaton(self._pick(rule.near))
+        return self._closer[rule.number]
+
+    def anywhere(self, rule: Compiled) -> Automaton:
+        """Finds the words that void a rule wherever they stand."""
+        if rule.number not in self._anywhere:
+            self._anywhere[rule.number] = Automaton(self._pick(rule.anywhere))
+        return self._anywhere[rule.number]
+
+    # tables, looked up once per distinct text
+
+    def attribute_groups(self, key: str) -> tuple[str, ...]:
+        """What the law calls an attribute of this name."""
+        groups = self._attribute_groups.get(key)
+        if groups is None:
+            folded = fold_word(key)
+            groups = tuple(name for name, pattern in self.book.fields.items() if pattern.search(folded))
+            if len(self._attribute_groups) < 50_000:
+                self._attribute_groups[key] = groups
+        return groups
+
+    def attribute_states(self, key: str) -> Watched:
+        """What rules watch of an attribute of this name."""
+        watched = self._watched("attribute", key, *self.attribute_groups(key))
+        if len(self.attribute_bits) < 50_000:
+            self.attribute_bits[key] = watched
+        return watched
+
+    def in_scope(self, record: Record) -> frozenset[int]:
+        """Rules whose scope admits a page of this kind and category."""
+        comments = bool(record.comments)
+        key = (record.page_type, record.platform_type, record.category, comments)
+        scope = self._scopes.get(key)
+        if scope is None:
+            scope = frozenset(
+                n for n, c in enumerate(self.rules)
+                if (comments or c.fields != _COMMENTS) and self._admits(c, record)
+            )  # fmt: skip
+            if len(self._scopes) < 20_000:
+                self._scopes[key] = scope
+        return scope
+
+    def _admits(self, compiled: Compiled, record: Record) -> bool:
+        """Whether the scope of a rule admits a record. A page or category that is unknown or vague fits a rule on
+        words, and no rule that rests on fields alone."""
+        scope, unknown = compiled.rule.scope, (None,) if compiled.textual else ()
+        if scope.page_types and record.page_type not in (*unknown, *scope.page_types):
+            return False
+        if scope.platform_types and record.platform_type not in (*unknown, *scope.platform_types):
+            return False
+        category = record.category or ""
+        groups = self.categories(category)
+        if any(name in groups or name in category for name in scope.not_categories):
+            return False
+        if not scope.categories or any(name in groups or name in category for name in scope.categories):
+            return True
+        return compiled.textual and bool(VAGUE.search(category))
+
+    def categories(self, category: str) -> frozenset[str]:
+        groups = self._categories.get(category)
+        if groups is None:
+            groups = frozenset(
+                name for name, pattern in self.book.categories.items() if pattern.search(category)
+            )
+            if len(self._categories) < 50_000:
+                self._categories[category] = groups
+        return groups
+
+
+def _shown(clause: Clause | None) -> _Way:
+    return _Way((clause,) if clause else (), 0, False)
+
+
+def _joined(one: _Way, other: _Way, near: bool) -> _Way:
+    """Both of two ways; two texts that need not stand near each other reach anywhere."""
+    if one.reach is None or other.reach is None or (one.textual and other.textual and not near):
+        reach = None
+    else:
+        reach = one.reach + other.reach
+    return _Way((*one.clauses, *other.clauses), reach, one.textual or other.textual)
+
+
+def _state_key(state: str, path: str) -> tuple[str, str, str]:
+    """Trigger of a field's state. Kinds of permits share the trigger of the whole list."""
+    base, bracket, _ = path.partition("[")
+    if bracket or base.startswith("shop.permits"):
+        return ("field", "shop.permits", "shown")
+    if base == "price_history" or base == "sku_prices":
+        return ("field", base, "present")
+    if base in SPECIAL or ("." in base and not base.startswith("attributes.")):
+        return ("field", base, state)
+    return ("attribute", base.removeprefix("attributes."), state)
+
+
+@lru_cache(maxsize=512)
+def alternation(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of some words, in folded text."""
+    return re.compile("|".join(re.escape(fold_word(word)) for word in words if fold_word(word)) or r"(?!)")

@@ -1,0 +1,125 @@
+"""Reads what fields show: numbers, days, and whether two names or addresses mean the same."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from marketwatch import identifiers
+from marketwatch.records import EMPTY_WORDS
+from marketwatch.text import CLAUSE_END, fold_word
+
+
+def is_empty(value: Any) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return value.strip() in EMPTY_WORDS
+    return isinstance(value, tuple | list | dict) and not value
+
+
+def show(value: Any) -> str:
+    return value if isinstance(value, str) else str(getattr(value, "type", None) or value)
+
+
+def number(value: Any) -> Decimal | None:
+    """The number a value shows: 1.2万, 3000+, 1,280.00 or a number itself."""
+    if value is None:
+        return None
+    if isinstance(value, bool | int | Decimal):
+        return Decimal(value)
+    match = re.search(r"(\d[\d,]{0,14}(?:\.\d{1,6})?)\s*([万亿wW千kK]?)", str(value))
+    if not match:
+        return None
+    unit = {"": 1, "万": 10**4, "w": 10**4, "亿": 10**8, "千": 1000, "k": 1000}[match[2].lower()]
+    return Decimal(match[1].replace(",", "")) * unit
+
+
+def holds(op: str, value: Decimal, bound: Decimal | None) -> bool:
+    if bound is None:
+        return False
+    return {
+        "<": value < bound,
+        "<=": value <= bound,
+        ">": value > bound,
+        ">=": value >= bound,
+        "==": value == bound,
+        "!=": value != bound,
+    }[op]
+
+
+def day(value: Any) -> date | None:
+    """A date, or what a text says as one; None for 长期 and what cannot be read."""
+    if isinstance(value, date):
+        return value
+    match = re.search(r"(\d{4})[-年./](\d{1,2})[-月./](\d{1,2})", str(value or ""))
+    if not match:
+        return None
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3]))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=16_384)
+def number_state(value: str, kinds: tuple[str, ...]) -> str:
+    """Whether a number of some kinds is valid, invalid or unknown; see `identifiers.judge`."""
+    return identifiers.judge(value, kinds).state
+
+
+def normal_value(path: str, value: Any) -> str:
+    text = "" if value is None else str(value)
+    return _address_key(text) if path.endswith("address") else identifiers.normalise(text)
+
+
+_NAME_NOISE = re.compile(r"[()（）]|有限责任公司|股份有限公司|有限公司|个体工商户|公司")
+
+
+@lru_cache(maxsize=4096)
+def _name_core(name: str) -> str:
+    return _NAME_NOISE.sub("", fold_word(name))
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names mean one firm: equal, or one holds the other (a branch, a name written short)."""
+    a, b = _name_core(one), _name_core(other)
+    return not a or not b or a in b or b in a
+
+
+_ROAD = re.compile(
+    r"(?:.*(?:省|自治区|市|州|盟|区|县|旗|镇|乡|街道|社区|村))?(?P<road>[^\d]{1,20}?(?:路|街|巷|道|弄|大街|大道|里|坊|村|组|园|广场))"
+    r"\D{0,4}?(?P<number>\d+)(?:[-之]\d+)?(?:号|弄|幢|栋)?(?P<rest>.*)"
+)
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> tuple[str, str, str]:
+    """Road, number, and the district an address names, as far as they can be told."""
+    plain = fold_word(text).replace(CLAUSE_END, "")
+    district = re.search(r"[\u4e00-\u9fff]{1,6}?(?:区|县|旗)", plain.split("市")[-1])
+    match = _ROAD.match(plain)
+    if not match:
+        return plain, "", district[0] if district else ""
+    return match["road"], match["number"], district[0] if district else ""
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two addresses may be one place; only a different road, number or district tells them apart."""
+    a, b = fold_word(one), fold_word(other)
+    if a in b or b in a:
+        return True
+    (road, number, district), (road2, number2, district2) = _address(one), _address(other)
+    if not number or not number2:
+        common = sum(c in b for c in a) / max(1, min(len(a), len(b)))
+        return common > 0.6
+    if district and district2 and district != district2:
+        return False
+    return number == number2 and (road.endswith(road2) or road2.endswith(road))
+
+
+def _address_key(text: str) -> str:
+    road, number, district = _address(text)
+    return f"{district}|{road}|{number}" if number else fold_word(text)
