@@ -10,11 +10,11 @@ in those ways instead, for rules that ask for it.
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache, cached_property
 from importlib.resources import files
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -145,6 +145,9 @@ def light(text: str) -> str:
     return _tables()[0][_codes(text)].tobytes().decode("utf-32-le", "surrogatepass")
 
 
+_MAX_PASSAGES = 64
+
+
 class Folded:
     """A folded text and where each of its characters stood.
 
@@ -169,31 +172,33 @@ class Folded:
     def offsets(self) -> npt.NDArray[np.int64]:
         return np.flatnonzero(self._full)
 
-    @cached_property
-    def light(self) -> str:
-        return light(self.original)
-
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The slice of the original that folded characters `start:end` (not empty) came from."""
         return int(self.offsets[start]), int(self.offsets[end - 1]) + 1
 
-    def repeats(self) -> list[tuple[str, list[int]]]:
-        """Passages where characters are doubled one after the other (特特供供) or tripled, with doubles removed:
-        the collapsed passage, and for each of its characters the folded index it came from."""
-        text = self.text
-        units = text.encode("utf-16-le", "surrogatepass")
-        codes = np.frombuffer(units, np.uint16) if len(units) == 2 * len(text) else _codes(text)
+    @cached_property
+    def _doubles(self) -> tuple[Table | Short, npt.NDArray[np.bool_], list[int]]:
+        """The folded text as codes; which of them the next one repeats; and where two such stand close together."""
+        units = self.text.encode("utf-16-le", "surrogatepass")
+        short = len(units) == 2 * len(self.text)
+        codes: Table | Short = np.frombuffer(units, np.uint16) if short else _codes(self.text)
         same = codes[1:] == codes[:-1]
-        marks = [mark for mark in same.nonzero()[0].tolist() if text[mark] >= "\u3400"]
-        near = [mark for mark, after in pairwise(marks) if after - mark <= 2]
-        if not near:
-            return []
+        marks = same.nonzero()[0]
+        marks = marks[codes[marks] >= 0x3400]
+        return codes, same, marks[:-1][np.diff(marks) <= 2].tolist()
+
+    def repeats(self, first: int = 0, last: int | None = None) -> list[tuple[str, list[int]]]:
+        """Passages of a slice of the folded text where characters are doubled one after the other (特特供供) or
+        tripled, with doubles removed: the collapsed passage, and for each of its characters its folded index."""
+        codes, same, near = self._doubles
+        last = len(codes) if last is None else last
         out: list[tuple[str, list[int]]] = []
         done = -1
-        for mark in near[:64]:
+        begin = bisect_left(near, first)
+        for mark in near[begin : min(begin + _MAX_PASSAGES, bisect_left(near, last))]:
             if mark <= done:
                 continue
-            start, done = max(0, mark - 12), min(len(codes), mark + 24)
+            start, done = max(first, mark - 12), min(last, mark + 24)
             kept = [i for i in range(start, done) if i == start or not same[i - 1] or codes[i] < 0x3400]
             out.append(("".join(self.text[i] for i in kept), kept))
         return out
@@ -300,6 +305,18 @@ def _known_alike() -> dict[str, str]:
 @cache
 def _splits() -> dict[str, tuple[str, ...]]:
     return {row[0]: row[1:] for row in _reference("splits.txt")}
+
+
+def longest(word: str, kinds: Collection[str]) -> int:
+    """The most folded characters that `word` has in any of its disguises."""
+    readings = _syllables()[0]
+    spelled = {"pinyin", "initials"} & set(kinds)
+
+    def most(char: str) -> int:
+        ways = [readings[char][0]] if spelled and char in readings else []
+        return max(len(way) for way in (char, *ways, *(_splits().get(char, ()) if "split" in kinds else ())))
+
+    return sum(map(most, word))
 
 
 MAX_ALIKE = 5

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from marketwatch.matcher.document import LEAD, Counted, Document
+from marketwatch.matcher.document import LEAD, Batch, Counted, Document
 from marketwatch.matcher.expressions import required_literals
 from marketwatch.matcher.plan import Plan
 from marketwatch.records import Finding, Record
 from marketwatch.rulebook import Count, Rulebook, walk
 
-__all__ = ["LEAD", "Counted", "Matcher", "Tally", "counts", "required_literals"]
+__all__ = ["BATCH", "LEAD", "Counted", "Judgement", "Matcher", "Tally", "counts", "required_literals"]
+
+
+Judgement = tuple[list[Finding], list[Counted]]
+
+BATCH = 64
+_MAX_CHARACTERS = 200_000
 
 
 class Matcher:
@@ -35,9 +41,17 @@ class Matcher:
         """Findings of one record, strongest first; dates are judged on its crawl_date (today if it has none)."""
         return self.judge_and_count(record)[0]
 
-    def judge_and_count(self, record: Record) -> tuple[list[Finding], list[Counted]]:
+    def judge_and_count(self, record: Record) -> Judgement:
         """As `judge`, and what this record adds to the rules that count across records; see `Tally`."""
-        document = Document(self._plan, record)
+        return next(self.judge_many((record,)))
+
+    def judge_many(self, records: Iterable[Record]) -> Iterator[Judgement]:
+        """As `judge_and_count`, of one record after the other; they are read some at a time, as that is quicker."""
+        for some in _batches(records):
+            for document in Batch(self._plan, some).documents:
+                yield self._judge(document)
+
+    def _judge(self, document: Document) -> Judgement:
         found: list[Finding] = []
         counted: list[Counted] = []
         for number in document.triggered():
@@ -54,12 +68,26 @@ class Matcher:
 
     def trace(self, record: Record, clock: Callable[[], float]) -> Iterator[tuple[str, bool, float]]:
         """Each rule evaluated for a record, whether it held, and what it took on `clock`; for measuring."""
-        document = Document(self._plan, record)
+        (document,) = Batch(self._plan, (record,)).documents
         for number in document.triggered():
             compiled = self._plan.rules[number]
             begun = clock()
             held = document.holds(compiled) is not None
             yield compiled.rule.id, held, clock() - begun
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Some records at a time: not too many, and not too long ones."""
+    some: list[Record] = []
+    size = 0
+    for record in records:
+        some.append(record)
+        size += len(record.description or "")
+        if len(some) == BATCH or size > _MAX_CHARACTERS:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def counts(book: Rulebook, packs: Collection[str] | None = None) -> bool:

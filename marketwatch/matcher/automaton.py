@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
-from marketwatch.text import disguises, fold_word
+from marketwatch.text import disguises, fold_word, frequency
 
 EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
 """Disguises that are not undone in the text: the automaton holds the words written so."""
@@ -25,6 +27,9 @@ class Group(NamedTuple):
 
 Place = tuple[int, int, str]
 """A slice of the folded text, and the disguise of the word there."""
+
+Found = tuple[int, int, int]
+"""A slice of the folded text, and the number of the pattern that stands there."""
 
 Passage = tuple[str, list[int]]
 """A passage whose doubled characters were removed, and the folded index of each of its characters."""
@@ -56,12 +61,16 @@ class Automaton:
                 for word in group.words:
                     for form, kind in disguises(word, kinds):
                         note(form, number, kind)
-        # by number: the groups it is a word of, and its disguise there
-        self.patterns = list(patterns.values())
+        # Common words first, so that what most texts ask for lies together in a processor's cache.
+        often = frequency()
+        forms = sorted(patterns, key=lambda form: -often.get(form, 9 - len(form)))
+        # By number: the groups that it is a word of, and its disguise there; and these groups as bits.
+        self.patterns = [patterns[form] for form in forms]
         self._bits = {number: 1 << place for place, number in enumerate(groups)}
-        self._marks = [sum(self._bits[group] for group in means) for means in self.patterns]
+        marks = {id(means): sum(self._bits[group] for group in means) for means in shared.values()}
+        self.marks = [marks[id(means)] for means in self.patterns]
         self._doubling = frozenset(n for n, group in groups.items() if "repeats" in group.evasion)
-        self._find = CharwiseDoubleArrayAhoCorasick(list(patterns)).find_overlapping if patterns else _nothing
+        self.find = CharwiseDoubleArrayAhoCorasick(forms).find_overlapping if forms else _nothing
         self._masks: dict[frozenset[int], int] = {}
 
     def mask(self, groups: frozenset[int]) -> int:
@@ -70,19 +79,24 @@ class Automaton:
             self._masks[groups] = sum(self._bits.get(group, 0) for group in groups)
         return self._masks[groups]
 
-    def look(self, text: str, passages: Iterable[Passage], windows: Sequence[tuple[int, int]] = ()) -> Sight:
-        """What stands in a folded text, or in some windows of it, and in its `passages`."""
-        found = self._find(text) if not windows else []
+    def look(
+        self, text: str, windows: Iterable[tuple[int, int]], passages: Iterable[Passage] = ()
+    ) -> Sight:
+        """What stands in some windows of a folded text, and in its `passages`."""
+        found: list[Found] = []
         for first, last in windows:
-            found += [(first + start, first + end, p) for start, end, p in self._find(text[first:last])]
+            found += [(first + start, first + end, p) for start, end, p in self.find(text[first:last])]
+        return self.sight(found, passages)
+
+    def sight(self, found: list[Found], passages: Iterable[Passage] = ()) -> Sight:
+        """What some finds mean, with those in `passages`."""
         if len(found) > _MAX_HITS:  # hostile text: the same word without end says nothing more
             found = found[:_MAX_HITS]
-        met, marks = 0, self._marks
-        for _, _, pattern in found:
-            met |= marks[pattern]
+        marks = self.marks
+        met = reduce(or_, [marks[pattern] for _, _, pattern in found], 0)
         doubled: list[tuple[int, int, int]] = []
         for passage, kept in passages:
-            for start, end, pattern in self._find(passage):
+            for start, end, pattern in self.find(passage):
                 if kept[end - 1] - kept[start] >= end - start:  # else the plain pass has seen it
                     for group, kind in self.patterns[pattern].items():
                         if not kind and group in self._doubling:
@@ -90,13 +104,13 @@ class Automaton:
                             met |= self._bits[group]
         return Sight(self, found, doubled, met)
 
-    def places(self, found: Iterable[tuple[int, int, int]], group: int) -> list[Place]:
+    def places(self, found: Iterable[Found], group: int) -> list[Place]:
         """Those of `found` that are words of a group."""
         patterns = self.patterns
         return [(start, end, patterns[p][group]) for start, end, p in found if group in patterns[p]]
 
 
-def _nothing(_: str) -> list[tuple[int, int, int]]:
+def _nothing(_: str) -> list[Found]:
     return []
 
 
@@ -108,7 +122,7 @@ class Sight:
     def __init__(
         self,
         automaton: Automaton,
-        found: list[tuple[int, int, int]],
+        found: list[Found],
         doubled: list[tuple[int, int, int]],
         met: int,
     ) -> None:
@@ -117,6 +131,16 @@ class Sight:
 
     def meets(self, groups: frozenset[int]) -> bool:
         return bool(self.met & self._automaton.mask(groups))
+
+    def within(self, first: int, last: int) -> int:
+        """As `met`, of a slice of the text; of all of it where characters were doubled."""
+        if self._doubled:
+            return self.met
+        met, marks = 0, self._automaton.marks
+        for start, end, pattern in self._found:
+            if start >= first and end <= last:
+                met |= marks[pattern]
+        return met
 
     def places(self, group: int) -> list[Place]:
         places = self._by_group.get(group)

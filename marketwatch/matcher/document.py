@@ -1,10 +1,11 @@
-"""One record on its way through the rules of a plan."""
+"""Records on their way through the rules of a plan."""
 
 from __future__ import annotations
 
+import operator
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 from marketwatch import identifiers
 from marketwatch.matcher import values
-from marketwatch.matcher.automaton import Place, Sight
+from marketwatch.matcher.automaton import Automaton, Found, Place, Sight
 from marketwatch.matcher.expressions import ONE_OF, Expression
 from marketwatch.matcher.plan import SPECIAL, VAGUE, Compiled, Exemption, Plan, Route, Watched
 from marketwatch.records import Finding, Record, Tier
@@ -47,6 +48,7 @@ _TRUST = {
 _MAX_GAP = 4
 _MAX_PLACES = 2000
 _MAX_WINDOWS = 16
+_MAX_WITNESSES = 8
 
 
 class Hit(NamedTuple):
@@ -103,21 +105,59 @@ def _cheapest_first(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
 ABSENT: Any = object()
 
 
-class Document:
-    """One record on its way through the rules."""
+class Batch:
+    """Records that are folded and searched together: the same work for each, a third of the time.
 
-    def __init__(self, plan: Plan, record: Record) -> None:
-        self.plan, self.record = plan, record
-        self.texts = _texts(record)
-        self.joined = CLAUSE_END.join(self.texts)
+    Their texts stand in one text, `joined`, parted by ends of clauses; all offsets are into it, or into its folded form.
+    """
+
+    def __init__(self, plan: Plan, records: Sequence[Record]) -> None:
+        self.plan = plan
+        shown = [texts_of(record) for record in records]
+        self.joined = CLAUSE_END.join([text for texts in shown for text in texts])
         self.folded = fold(self.joined)
-        self.passages = self.folded.repeats()
-        self.sight = plan.automaton.look(self.folded.text, self.passages)
-        self.present = self.sight.met | self._states()
-        self.under_way: dict[int, list[Route]] = {}  # by rule; filled by `triggered`
-        self._hits: dict[tuple[int, int], list[Hit]] = {}
+        bounds: list[int] = []
+        at = 0
+        for texts in shown:
+            size = sum(map(len, texts)) + len(texts)
+            bounds += (at, max(at, at + size - 1))
+            at += size
+        folded: list[int] = self.folded.offsets.searchsorted(bounds).tolist()
+        found = plan.automaton.find(self.folded.text)
+        end = operator.itemgetter(1)
+        self.documents: list[Document] = []
+        done = 0
+        for i, record in enumerate(records):
+            last = bisect_right(found, folded[2 * i + 1], done, key=end)
+            self.documents.append(
+                Document(self, record, shown[i], bounds[2 * i : 2 * i + 2], folded[2 * i : 2 * i + 2], found[done:last])
+            )
+            done = last
+
+
+class Document:
+    """One record of a batch."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        record: Record,
+        texts: list[str],
+        bounds: Sequence[int],
+        folded: Sequence[int],
+        found: list[Found],
+    ) -> None:
+        self.plan, self.joined, self.folded = batch.plan, batch.joined, batch.folded
+        self.record, self.texts = record, texts
+        self.first, self.last = bounds
+        self.whole = (folded[0], folded[1])
+        self.passages = self.folded.repeats(*folded)
+        self.sight = self.plan.automaton.sight(found, self.passages)
+        self.states = self._states()
+        self.present = self.sight.met | self.states
+        self._hits: dict[tuple[int, int], _Hits] = {}
         self._fields: dict[str, list[Any] | None] = {}
-        self._beside_first: dict[int, Sight] = {}
+        self._near: dict[int, Sight] = {}
         self._anywhere: dict[int, Sight] = {}
 
     @cached_property
@@ -127,7 +167,7 @@ class Document:
     @cached_property
     def starts(self) -> list[int]:
         """Where each text begins in the joined one."""
-        return [0, *accumulate(len(text) + 1 for text in self.texts)][: len(self.texts)]
+        return list(accumulate((len(text) + 1 for text in self.texts), initial=self.first))[: len(self.texts)]
 
     # which rules may hold
 
@@ -147,55 +187,46 @@ class Document:
                             break
                     else:
                         under_way.setdefault(number, []).append(route)
-        self.under_way = under_way
-        return [number for number in sorted(under_way) if self._goes_on(number)]
+        return [number for number in sorted(under_way) if self._goes_on(number, under_way[number])]
 
-    def _goes_on(self, number: int) -> bool:
-        """Whether all that a route needs later is there too."""
-        routes = self.under_way[number]
-        for route in routes:
-            if not route.later:
-                return True
+    def _goes_on(self, number: int, routes: list[Route]) -> bool:
+        """Whether all that one of some routes needs stands where it bears on the first words of the route."""
         if not routes:
             return True
-        sight, present = self.near(self.plan.rules[number]), self.present
+        sight, near = self.sight, None
+        spans: list[tuple[int, int]] = []
+        going: list[Route] = []
+        anywhere = False
         for route in routes:
+            if route.reach is None:
+                anywhere = True
+                going.append(route)
+                continue
+            places = [place for key in route.first for place in sight.places(key)]
+            found = len(spans)
+            for start, end, _ in places[:_MAX_WINDOWS]:
+                first, last = start - route.reach, end + route.reach
+                if route.also:
+                    local = sight.within(first, last) | self.states
+                    if not all(clause & local for clause in route.also):
+                        continue
+                spans.append((first, last))
+            anywhere = anywhere or len(places) > _MAX_WINDOWS
+            if not places or len(spans) > found or anywhere:
+                going.append(route)
+        if not going:
+            return False
+        compiled = self.plan.rules[number]
+        if compiled.near:
+            windows = [self.whole] if anywhere or not spans else _merged(spans, *self.whole)
+            near = self._near[number] = self._search(self.plan.closer(compiled), windows)
+        for route in going:
             for clause, states in route.later:
-                if not (sight.meets(clause) or states & present):
+                if not (states & self.present or (near is not None and near.meets(clause))):
                     break
             else:
                 return True
         return False
-
-    def near(self, compiled: Compiled) -> Sight:
-        """The words of a rule that are not looked for in every record, as far from its first words as they bear."""
-        number = compiled.number
-        if number not in self._beside_first:
-            text = self.folded.text
-            windows = self._around(self.under_way.get(number, ()))
-            self._beside_first[number] = self.plan.closer(compiled).look(text, self.passages, windows)
-        return self._beside_first[number]
-
-    def _around(self, routes: Sequence[Route]) -> list[tuple[int, int]]:
-        """Slices of the folded text to look into; none for the whole of it."""
-        spans: list[tuple[int, int]] = []
-        for route in routes:
-            reach = route.reach
-            if reach is None:
-                return []
-            for key in route.first:
-                spans += [(start - reach, end + reach) for start, end, _ in self.sight.places(key)]
-            if len(spans) > _MAX_WINDOWS:
-                return []
-        spans.sort()
-        size = len(self.folded.text)
-        out: list[tuple[int, int]] = []
-        for start, end in spans:
-            if out and start <= out[-1][1]:
-                out[-1] = (out[-1][0], min(size, max(out[-1][1], end)))
-            else:
-                out.append((max(0, start), min(size, end)))
-        return out
 
     def _states(self) -> int:
         """The states of fields that rules watch, as bits."""
@@ -220,25 +251,29 @@ class Document:
         if group in compiled.starting:
             return self.sight.places(group)
         if group in compiled.near:
-            return self.near(compiled).places(group)
+            if compiled.number not in self._near:  # asked without `triggered`
+                self._near[compiled.number] = self._search(self.plan.closer(compiled), [self.whole])
+            return self._near[compiled.number].places(group)
         if compiled.number not in self._anywhere:
-            automaton = self.plan.anywhere(compiled)
-            self._anywhere[compiled.number] = automaton.look(self.folded.text, self.passages)
+            self._anywhere[compiled.number] = self._search(self.plan.anywhere(compiled), [self.whole])
         return self._anywhere[compiled.number].places(group)
 
-    def hits(self, group: int, compiled: Compiled) -> list[Hit]:
+    def _search(self, automaton: Automaton, windows: Iterable[tuple[int, int]]) -> Sight:
+        return automaton.look(self.folded.text, windows, self.passages)
+
+    def hits(self, group: int, compiled: Compiled) -> _Hits:
         """Hits of a group that are really its words, disguised at most as the group admits."""
         key = (group, -1 if group in compiled.starting else compiled.number)
-        found = self._hits.get(key)
-        if found is None:
-            allowed = self.plan.groups[group].evasion
-            found = self._hits[key] = [
-                hit
-                for start, end, kind in self._places_of(group, compiled)[:_MAX_PLACES]
-                if (hit := self._verify(start, end, kind)) is not None
-                and all(e in allowed or e == "invisible" for e in hit.evasion)
-            ]
-        return found
+        if key not in self._hits:
+            self._hits[key] = _Hits(self._verified(group, self._places_of(group, compiled)))
+        return self._hits[key]
+
+    def _verified(self, group: int, places: list[Place]) -> Iterator[Hit]:
+        allowed = self.plan.groups[group].evasion
+        for start, end, kind in places[:_MAX_PLACES]:
+            hit = self._verify(start, end, kind)
+            if hit is not None and all(e in allowed or e == "invisible" for e in hit.evasion):
+                yield hit
 
     def _verify(self, fstart: int, fend: int, kind: str) -> Hit | None:
         """The hit with its exact place, or None where what stands between its characters, or around it, says that
@@ -332,12 +367,7 @@ class Document:
 
     def _excepted(self, compiled: Compiled) -> bool:
         """Whether the record says anywhere what voids the rule."""
-        return any(
-            not self._denied(hit)
-            for kind, group, *_ in compiled.excepts
-            if kind == "anywhere"
-            for hit in self.hits(group, compiled)
-        )
+        return any(not self._denied(hit) for group in compiled.anywhere for hit in self.hits(group, compiled))
 
     @cached_property
     def day(self) -> date:
@@ -345,9 +375,10 @@ class Document:
 
     def _eval(self, condition: Condition, compiled: Compiled) -> Witnesses | None:
         match condition:
-            case Words() | Regex() | Near():
-                spans = self._spans(condition, compiled)
-                return tuple(self._witness(hit) for hit in spans[:8]) if spans else None
+            case Near():
+                return tuple(map(self._witness, self._near_hits(condition, compiled))) or None
+            case Words() | Regex():
+                return tuple(map(self._witness, self._telling(condition, compiled))) or None
             case All(parts=parts):
                 held: dict[Condition, Witnesses] = {}
                 for part in _cheapest_first(parts):
@@ -380,41 +411,42 @@ class Document:
         text = self.joined[hit.start : hit.end]
         return Witness(name, text, hit.start - base, hit.end - base, hit.evasion, name.startswith("comments"))
 
-    def _spans(self, condition: Condition, compiled: Compiled) -> list[Hit]:
-        """Places in the text where a word, expression or neighbourhood holds, less those that an exception voids."""
-        if isinstance(condition, Near):
-            return self._near(condition, compiled)
-        if isinstance(condition, AnyOf):
-            return [hit for part in condition.parts for hit in self._spans(part, compiled)]
-        hits = self._places(condition, compiled)
-        return [hit for hit in hits if not self._void(hit, compiled)] if hits else hits
+    def _telling(self, condition: Condition, compiled: Compiled) -> list[Hit]:
+        """The hit of a word or expression that is written plainly, or else some that are disguised; none that an
+        exception voids."""
+        disguised: list[Hit] = []
+        for hit in self._hits_of(condition, compiled):
+            if not self._void(hit, compiled):
+                if not hit.evasion:
+                    return [hit]
+                disguised.append(hit)
+                if len(disguised) == _MAX_WITNESSES:
+                    break
+        return disguised
 
-    def _places(self, condition: Condition, compiled: Compiled) -> list[Hit]:
-        """As `_spans`, before exceptions are asked."""
+    def _hits_of(self, condition: Condition, compiled: Compiled) -> Iterable[Hit]:
+        """Places in the text where a word, expression or neighbourhood holds, before exceptions are asked."""
         match condition:
             case Words(fields=fields):
-                hits = self.hits(compiled.words[condition], compiled)
+                hits: Iterable[Hit] = self.hits(compiled.words[condition], compiled)
             case Regex(pattern=pattern, fields=fields):
                 hits = self._found(compiled.regexes[pattern], compiled)
             case AnyOf(parts=parts):
-                return [hit for part in parts for hit in self._places(part, compiled)]
+                return [hit for part in parts for hit in self._hits_of(part, compiled)]
+            case Near():
+                return self._near_hits(condition, compiled)
             case _:
-                return self._spans(condition, compiled)
+                return []
         if fields or compiled.fields:
             return [hit for hit in hits if self._in_fields(hit, fields, compiled)]
         return hits
 
-    def _near(self, condition: Near, compiled: Compiled) -> list[Hit]:
+    def _near_hits(self, condition: Near, compiled: Compiled) -> list[Hit]:
+        """One hit of each part, near the first one's; none where there are no such."""
         if not self._may_be_near(condition, compiled):
             return []
-        places: list[list[Hit]] = []
-        for part in condition.parts:
-            found = self._places(part, compiled)
-            if not found:
-                return []
-            places.append(found)
-        anchors, *rest = places
-        for anchor in anchors[:200]:
+        anchors, *rest = (self._hits_of(part, compiled) for part in condition.parts)
+        for anchor in islice(anchors, 200):
             chosen = [anchor]
             for others in rest:
                 for other in others:
@@ -423,7 +455,7 @@ class Document:
                         break
                 else:
                     break
-            if len(chosen) < len(places) or self._void(anchor, compiled):
+            if len(chosen) <= len(rest) or self._void(anchor, compiled):
                 continue
             if all(self._in_fields(hit, condition.fields, compiled) for hit in chosen):
                 return chosen
@@ -481,7 +513,7 @@ class Document:
 
     def _windows(self, regex: Expression, compiled: Compiled) -> list[tuple[int, int]]:
         """Slices of the joined text that hold all matches of an expression."""
-        width, size = regex.width, len(self.joined)
+        width = regex.width
         anchors: list[Place] | None = None
         for some in regex.literals:
             group = self.plan.literals.get(some)
@@ -497,11 +529,11 @@ class Document:
             if not anchors:
                 return []
         if anchors is None or width is None or len(anchors) > 8:
-            return [(0, size)]
+            return [(self.first, self.last)]
         out: list[tuple[int, int]] = []
         for fstart, fend, _ in anchors:
             start, end = self.folded.span(fstart, fend)
-            first, last = max(0, start - width), min(size, end + width)
+            first, last = max(self.first, start - width), min(self.last, end + width)
             if out and first <= out[-1][1]:
                 out[-1] = (out[-1][0], max(last, out[-1][1]))
             else:
@@ -519,18 +551,17 @@ class Document:
         if compiled.rule.boundary and not hit.evasion and not self._bounded(hit):
             return True
         for exception in compiled.excepts:
-            if exception.kind == "phrase":
-                for allowed in self.hits(exception.group, compiled):
-                    overlap = allowed.fstart < hit.fend and hit.fstart < allowed.fend
-                    inside = (
-                        hit.fstart <= allowed.fstart and allowed.fend <= hit.fend and allowed[3:5] != hit[3:5]
-                    )
-                    if not overlap or inside:  # the allowed phrase must be the longer reading
-                        continue
-                    if not exception.unless or not self._beside(exception, allowed):
-                        return True
-            elif exception.kind in ("before", "after") and self._beside(exception, hit):
-                return True
+            if exception.group < 0:
+                if self._beside(exception, hit):
+                    return True
+                continue
+            for allowed in self.hits(exception.group, compiled):
+                overlap = allowed.fstart < hit.fend and hit.fstart < allowed.fend
+                inside = hit.fstart <= allowed.fstart and allowed.fend <= hit.fend and allowed[3:5] != hit[3:5]
+                if not overlap or inside:  # the allowed phrase must be the longer reading
+                    continue
+                if not exception.unless or not self._beside(exception, allowed):
+                    return True
         return False
 
     def _denied(self, hit: Hit) -> bool:
@@ -683,7 +714,7 @@ class Document:
 
     def _identifier(self, c: Identifier) -> Witnesses | None:
         if c.field == "text":
-            verdict = identifiers.judge(self.joined[:20_000], c.kinds, self.day.year)
+            verdict = identifiers.judge(self.joined[self.first : self.last][:20_000], c.kinds, self.day.year)
             return (Witness("text", verdict.value),) if verdict.state == c.state else None
         for value in self.values(c.field):
             verdict = identifiers.judge(str(value), c.kinds, self.day.year)
@@ -743,6 +774,37 @@ class Document:
         )
 
 
+def _merged(spans: list[tuple[int, int]], first: int, last: int) -> list[tuple[int, int]]:
+    """Slices between two places that cover some spans, none of them twice."""
+    out: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], min(last, max(out[-1][1], end)))
+        else:
+            out.append((max(first, start), min(last, end)))
+    return out
+
+
+class _Hits:
+    """Hits that are verified as they are asked for, once."""
+
+    __slots__ = ("_known", "_more")
+
+    def __init__(self, more: Iterator[Hit]) -> None:
+        self._known: list[Hit] = []
+        self._more = more
+
+    def __iter__(self) -> Iterator[Hit]:
+        at = 0
+        while True:
+            if at == len(self._known):
+                if (hit := next(self._more, None)) is None:
+                    return
+                self._known.append(hit)
+            yield self._known[at]
+            at += 1
+
+
 def _state(value: Any, watched: Watched) -> int:
     """The state of a field, as bits."""
     if values.is_empty(value):
@@ -754,7 +816,7 @@ def _state(value: Any, watched: Watched) -> int:
     return state
 
 
-def _texts(record: Record) -> list[str]:
+def texts_of(record: Record) -> list[str]:
     """The texts of a record that are judged."""
     out = [text for text in (record.title, record.description) if text]
     if record.attributes:

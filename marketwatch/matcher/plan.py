@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from marketwatch.matcher.automaton import EXPANDED, Automaton, Group
+from marketwatch.matcher.automaton import Automaton, Group
 from marketwatch.matcher.expressions import Expression, expression
 from marketwatch.records import Record
 from marketwatch.rulebook import (
@@ -34,7 +34,7 @@ from marketwatch.rulebook import (
     Words,
     walk,
 )
-from marketwatch.text import commonness, fold_word
+from marketwatch.text import commonness, fold_word, longest
 
 Key = int
 """A word group, or a state of a field, by number."""
@@ -55,7 +55,8 @@ class Route(NamedTuple):
 
 
 class Exemption(NamedTuple):
-    """An exception of a rule: the group of its words, and what must not stand beside (disqualifiers, or these words)."""
+    """An exception of a rule: a phrase that allows what it holds (the group of its words; else -1), and what must not
+    stand beside it (disqualifiers) or beside a hit."""
 
     kind: str
     group: int
@@ -130,7 +131,7 @@ class Plan:
             if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft"):
                 routes += self._add(rule)
         firing = {key for _, first, _, _ in routes for key in first}
-        scouts = {*firing, *self._states.values()}  # looked for in every record
+        scouts = set(firing)  # looked for in every record
         for _, first, rest, _ in routes:
             worth = _WORTH * self._cost(first)
             scouts.update(key for clause in rest if self._cost(clause) < worth for key in clause)
@@ -181,7 +182,7 @@ class Plan:
         if key not in self._states:
             self._states[key] = len(self.groups)
             seldom = key[2] == "empty" or key[2].startswith("invalid") or path in _SELDOM
-            self._costs[len(self.groups)] = 20.0 if seldom else 5000.0
+            self._costs[len(self.groups)] = 20.0 if seldom else 20_000.0
             self.groups.append(_NO_WORDS)
         return self._states[key]
 
@@ -215,20 +216,19 @@ class Plan:
                 regexes[part.regex] = expression(part.regex)
             elif isinstance(part, Count):
                 count = part
-        excepts = tuple(
-            Exemption(
-                e.kind,
-                self._group(tuple(self.book.words(e.words)), _PLAIN)
-                if e.kind in ("phrase", "anywhere")
-                else -1,
-                e.within,
-                e.unless is not None,
-                self._alternation(e.unless or e.words) if e.unless or e.kind in ("before", "after") else None,
-            )
-            for e in rule.excepts
-        )
-        phrases = {e.group for e in excepts if e.kind == "phrase"}
-        anywhere = frozenset(e.group for e in excepts if e.kind == "anywhere")
+        excepts = []
+        anywhere: set[int] = set()
+        for e in rule.excepts:
+            group, beside = -1, None
+            if e.kind in ("phrase", "anywhere"):
+                group = self._group(tuple(self.book.words(e.words)), _PLAIN)
+            if e.kind == "anywhere":
+                anywhere.add(group)
+                continue
+            if e.unless or e.kind != "phrase":
+                beside = self._alternation(e.unless or e.words)
+            excepts.append(Exemption(e.kind, group, e.within, e.unless is not None, beside))
+        phrases = {e.group for e in excepts if e.group >= 0}
         ways = self._ways(rule.when, words, regexes)
         clauses = {key for way in ways for clause in way.clauses for key in clause}
         near = {*words.values(), *phrases, *(key for key in clauses if self.groups[key].words)}
@@ -246,7 +246,6 @@ class Plan:
             local = way.reach is not None and (all(worded) or not way.textual)
             routes.append((number, first, rest, (way.reach or 0) + around if local else None))
         starting = frozenset(key for _, first, _, _ in routes for key in first)
-        fields = frozenset(rule.scope.fields)
         near -= starting | anywhere
         self.rules.append(
             Compiled(
@@ -254,13 +253,13 @@ class Plan:
                 rule,
                 words,
                 regexes,
-                excepts,
+                tuple(excepts),
                 textual,
                 count,
-                fields,
+                frozenset(rule.scope.fields),
                 starting,
                 frozenset(near),
-                anywhere,
+                frozenset(anywhere),
             )
         )
         return routes
@@ -268,8 +267,7 @@ class Plan:
     def _longest(self, group: int) -> int:
         """Folded characters of its longest word, however it is disguised."""
         words, evasion = self.groups[group]
-        longest = max((len(word) for word in words), default=0)
-        return longest * (6 if "pinyin" in evasion else 2 if evasion & EXPANDED else 1)
+        return max((longest(word, evasion) for word in words), default=0)
 
     def _ways(
         self, condition: Condition, words: Mapping[Words, int], regexes: Mapping[str, Expression]
@@ -279,7 +277,7 @@ class Plan:
         match condition:
             case Words():
                 group = words[condition]
-                return [_Way((frozenset({group}),), 2 * self._longest(group), True)]
+                return [_Way((frozenset({group}),), self._longest(group), True)]
             case Regex() | Compare(regex=str()) if isinstance(condition, Regex) or condition.regex:
                 found = regexes[condition.pattern if isinstance(condition, Regex) else condition.regex]
                 groups = {some: self._group(some, frozenset({"variants"})) for some in found.literals}
@@ -292,11 +290,9 @@ class Plan:
                     if len(out) * len(ways) > _MAX_WAYS:
                         ways = [self._either(ways)]
                     out = [_joined(one, other, isinstance(condition, Near)) for one in out for other in ways]
-                if isinstance(condition, Near):
-                    out = [
-                        w._replace(reach=None if w.reach is None else w.reach + 2 * condition.within)
-                        for w in out
-                    ]
+                if isinstance(condition, Near):  # each part near the first, so two others at twice the distance
+                    apart = condition.within * min(2, len(condition.parts) - 1)
+                    out = [w._replace(reach=None if w.reach is None else w.reach + apart) for w in out]
                 return out
             case AnyOf():
                 every = [way for part in condition.parts for way in self._ways(part, words, regexes)]
