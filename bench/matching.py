@@ -200,9 +200,9 @@ def main() -> None:
     gc.freeze()  # as `scan` does: the rulebook is no garbage
     floor, whole = best(
         lambda: [bare.find_matches_as_indexes(text, overlapping=True) for text in texts],
-        lambda: [matcher.judge(record) for record in records],
+        lambda: list(matcher.judge_many(records)),
     )
-    found = [matcher.judge(record) for record in records]
+    found = [findings for findings, _ in matcher.judge_many(records)]
     share = sum(map(bool, found)) / count
     leads = sum(any(f.tier == "lead" for f in some) for some in found) / count
     print(f"words {len(plain):,}, ways to write them {matcher.patterns:,}, rules {len(book.rules)}")

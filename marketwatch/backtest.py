@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from importlib.resources import files
-from itertools import pairwise
+from itertools import pairwise, tee
 from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
@@ -340,7 +340,7 @@ def explain(book: Rulebook, rule_id: str) -> Explanation | None:
         return None
     words = tuple(dict.fromkeys(word for leaf in _leaves(rule) for word in book.words(leaf)))
     exceptions = tuple(dict.fromkeys(word for e in rule.excepts for word in book.words(e.words)))
-    forms = [form for word in words for form, _ in disguises(word, rule.evasion)]
+    forms = [form for word in words for form in disguises(word, rule.evasion)]
     return Explanation(rule, words, exceptions, len(forms), tuple(forms[:12]))
 
 
@@ -360,12 +360,12 @@ class Change:
 
 
 def compare(before: Rulebook, after: Rulebook, records: Iterable[Record], samples: int = 5) -> list[Change]:
-    """New, lost and same leads per rule over `records` (read once, one at a time), the most changed first. A trial
+    """New, lost and same leads per rule over `records` (read once, some at a time), the most changed first. A trial
     rule is taken as if it were stable: this is to see what it would catch."""
-    old, new = Matcher(before), Matcher(after)
+    shown, first, second = tee(records, 3)
+    old, new = (_leads(Matcher(book), some) for book, some in ((before, first), (after, second)))
     changes: dict[str, Change] = {}
-    for record in records:
-        a, b = _leads(old, record), _leads(new, record)
+    for record, a, b in zip(shown, old, new, strict=True):
         for rule in a.keys() | b.keys():
             change = changes.setdefault(rule, Change(rule))
             if rule in a and rule in b:
@@ -381,21 +381,23 @@ def compare(before: Rulebook, after: Rulebook, records: Iterable[Record], sample
     return sorted(changes.values(), key=lambda c: (-(c.new + c.lost), c.rule))
 
 
-def _leads(matcher: Matcher, record: Record) -> dict[str, Finding]:
+def _leads(matcher: Matcher, records: Iterable[Record]) -> Iterator[dict[str, Finding]]:
     rules = matcher.book.by_id
-    return {
-        f.rule: f
-        for f in matcher.judge(record)
-        if f.tier == "lead"
-        or (rules[f.rule].status == "trial" and rules[f.rule].tier != "review" and f.confidence >= LEAD)
-    }
+    for findings, _ in matcher.judge_many(records):
+        yield {
+            f.rule: f
+            for f in findings
+            if f.tier == "lead"
+            or (rules[f.rule].status == "trial" and rules[f.rule].tier != "review" and f.confidence >= LEAD)
+        }
 
 
 def hits_of(book: Rulebook, rule: str, records: Iterable[Record]) -> Iterator[tuple[Record, Finding]]:
     """What one rule finds in `records`, trial or not."""
     matcher = Matcher(replace(book, rules=(book.by_id[rule],)))
-    for record in records:
-        for finding in matcher.judge(record):
+    ahead, records = tee(records)
+    for record, (findings, _) in zip(records, matcher.judge_many(ahead), strict=True):
+        for finding in findings:
             yield record, finding
 
 
@@ -581,7 +583,7 @@ def known_disguises(word: str) -> dict[str, list[str]]:
     """The ways to write a word that each kind of evasion would add."""
     out: dict[str, list[str]] = defaultdict(list)
     for kind in EVASIONS:
-        for form, how in disguises(word, {kind}):
+        for form, how in disguises(word, frozenset({kind})).items():
             if how == kind:
                 out[kind].append(form)
     return dict(out)

@@ -16,7 +16,6 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,11 +23,11 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from marketwatch.errors import EnvironmentFault, Place, RecordError, UsageError
-from marketwatch.matcher import Counted, Matcher, Tally, counts
+from marketwatch.matcher import BATCH, Counted, Matcher, Tally, counts
 from marketwatch.records import Finding, Record, parse_record
 from marketwatch.rulebook import Rulebook
 
-BATCH = 500
+JOB_LINES = 500
 MAX_LINE = 32 * 1024 * 1024
 
 
@@ -116,23 +115,34 @@ class _Worker:
         self.matcher = Matcher(book, packs)
         gc.freeze()  # a rulebook is no garbage: half the time of a judgement would go into looking for some
 
-    def row(self, line: bytes, place: Place) -> _Row:
+    def rows(self, lines: Iterable[tuple[int, bytes]], name: str) -> Iterator[_Row]:
+        """One row a numbered line, in order."""
+        read = [_read(line, Place(name, number)) for number, line in lines]
+        judged = self.matcher.judge_many(one for one in read if isinstance(one, Record))
+        for one in read:
+            if isinstance(one, RecordError):
+                shown: dict[str, Any] = {"id": None, "topics": [], "findings": [], "error": str(one)}
+                yield _Row(json.dumps(shown, ensure_ascii=False), error=one)
+                continue
+            findings, counted = next(judged)
+            if not findings:
+                text = f'{{"id": {json.dumps(one.id, ensure_ascii=False)}, "topics": [], "findings": []}}'
+            else:
+                text = json.dumps(result(one.id, findings), ensure_ascii=False)
+            flagged = any(f.tier == "lead" for f in findings)
+            yield _Row(text, flagged, None, tuple(_plain(c) for c in counted))
+
+
+def _read(line: bytes, place: Place) -> Record | RecordError:
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError:
         try:
-            record = Record.model_validate_json(line)
-        except ValidationError:
-            try:
-                record = parse_record(json.loads(line), place)  # names the field
-            except (ValueError, RecursionError, RecordError) as exc:
-                fault = exc if isinstance(exc, RecordError) else RecordError(f"不是 JSON：{exc}", place=place)
-                return _Row(json.dumps({"id": None, "topics": [], "findings": [], "error": str(fault)}, ensure_ascii=False),
-                            error=fault)  # fmt: skip
-        findings, counted = self.matcher.judge_and_count(record)
-        if not findings:
-            text = f'{{"id": {json.dumps(record.id, ensure_ascii=False)}, "topics": [], "findings": []}}'
-        else:
-            text = json.dumps(result(record.id, findings), ensure_ascii=False)
-        flagged = any(f.tier == "lead" for f in findings)
-        return _Row(text, flagged, None, tuple(_plain(c) for c in counted))
+            return parse_record(json.loads(line), place)  # names the field
+        except RecordError as exc:
+            return exc
+        except (ValueError, RecursionError) as exc:
+            return RecordError(f"不是 JSON：{exc}", place=place)
 
 
 def _plain(c: Counted) -> tuple[str, str, str, int, dict[str, Any]]:
@@ -149,7 +159,22 @@ def _start(folder: Path, packs: Collection[str] | None) -> None:
 
 def _batch(lines: list[tuple[int, bytes]], name: str) -> list[_Row]:
     assert _own is not None
-    return [_own.row(line, Place(name, number)) for number, line in lines]
+    return list(_own.rows(lines, name))
+
+
+def _some(numbered: Iterable[tuple[int, bytes]], size: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines, so many at a time; those before one that cannot be taken are not lost with it."""
+    some: list[tuple[int, bytes]] = []
+    try:
+        for one in numbered:
+            some.append(one)
+            if len(some) == size:
+                yield some
+                some = []
+    except UsageError:
+        yield some
+        raise
+    yield some
 
 
 def _numbered(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, bytes]]:
@@ -166,14 +191,14 @@ def _judged(
     numbered = _numbered(lines, name)
     if jobs <= 1:
         own = _Worker(book, packs)
-        for number, line in numbered:
-            yield own.row(line, Place(name, number))
+        for some in _some(numbered, BATCH):
+            yield from own.rows(some, name)
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(jobs, context, _start, (book.folder, packs)) as pool:
         waiting: deque[Future[list[_Row]]] = deque()
-        while batch := list(islice(numbered, BATCH)):
-            waiting.append(pool.submit(_batch, batch, name))
+        for some in _some(numbered, JOB_LINES):
+            waiting.append(pool.submit(_batch, some, name))
             if len(waiting) >= jobs * 3:
                 yield from waiting.popleft().result()
         while waiting:
@@ -245,7 +270,7 @@ def _parquet(path: Path) -> Iterator[bytes]:
             "读取 Parquet 需要 pyarrow", hint="pip install 'marketwatch[tables]'，或先转为 JSON 行"
         ) from None
     try:
-        for batch in parquet.ParquetFile(path).iter_batches(batch_size=BATCH):
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=JOB_LINES):
             for row in batch.to_pylist():
                 flat = {k: v for k, v in row.items() if v is not None}
                 yield json.dumps(_nested(flat), ensure_ascii=False, default=str).encode()

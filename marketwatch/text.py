@@ -12,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache, cached_property
 from importlib.resources import files
 from typing import Literal
@@ -296,72 +296,79 @@ def _syllables() -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     return readings, alike
 
 
+MAX_ALIKE = 5
+
+
 @cache
-def _known_alike() -> dict[str, str]:
-    """Character → characters that sellers are known to write in its place."""
-    return {row[0]: row[1] for row in _reference("homophones.txt")}
+def _alike(char: str, common: bool) -> str:
+    """What is written for a character that sounds so, folded: what sellers are known to write, and common ones."""
+    known = {row[0]: row[1] for row in _reference("homophones.txt")}.get(char, "")
+    return "".join(
+        _FOLDED[other] for other in known + (_syllables()[1].get(char, "")[:MAX_ALIKE] if common else "")
+    )
 
 
 @cache
 def _splits() -> dict[str, tuple[str, ...]]:
-    return {row[0]: row[1:] for row in _reference("splits.txt")}
+    """Character → its parts as they are written apart, folded."""
+    return {row[0]: tuple(map(fold_word, row[1:])) for row in _reference("splits.txt")}
 
 
-def longest(word: str, kinds: Collection[str]) -> int:
+def longest(word: str, kinds: frozenset[str]) -> int:
     """The most folded characters that `word` has in any of its disguises."""
-    readings = _syllables()[0]
-    spelled = {"pinyin", "initials"} & set(kinds)
-
-    def most(char: str) -> int:
-        ways = [readings[char][0]] if spelled and char in readings else []
-        return max(len(way) for way in (char, *ways, *(_splits().get(char, ()) if "split" in kinds else ())))
-
-    return sum(map(most, word))
+    if not kinds & {"pinyin", "initials", "split"}:
+        return len(word)
+    readings, splits = _syllables()[0], _splits()
+    return sum(
+        max(len(way) for way in ("?", *readings.get(char, ()), *splits.get(char, ()))) for char in word
+    )
 
 
-MAX_ALIKE = 5
-
-
-def disguises(word: str, kinds: Collection[str]) -> Iterator[tuple[str, Evasion]]:
+def disguises(word: str, kinds: frozenset[str]) -> dict[str, Evasion]:
     """Folded ways to write `word`, each with the kind of its disguise. Never the plain word itself."""
     plain = fold_word(word)
     sound = word if len(word) == len(plain) else plain  # a numeral is read as it was written
     han = [i for i, char in enumerate(sound) if is_han(char)]
-    readings, alike = _syllables()
-    seen = {plain}
-
-    def new(form: str, kind: Evasion) -> Iterator[tuple[str, Evasion]]:
-        """`form` if it has not been told; made of folded pieces, so folded."""
-        if form not in seen and len(form) > 1:
-            seen.add(form)
-            yield form, kind
-
+    whole = len(han) == len(plain)
+    forms: dict[str, Evasion] = {}
     if "homophones" in kinds and 2 <= len(plain) <= 6:
         for i in han:
-            common = alike.get(sound[i], "")[:MAX_ALIKE] if len(plain) == 3 else ""
-            for other in _known_alike().get(sound[i], "") + common:
-                yield from new(plain[:i] + _FOLDED[other] + plain[i + 1 :], "homophones")
+            for other in _alike(sound[i], len(plain) == 3):
+                forms.setdefault(plain[:i] + other + plain[i + 1 :], "homophones")
     if "split" in kinds:
-        for i in han:
-            for parts in _splits().get(plain[i], ()):
-                yield from new(plain[:i] + fold_word(parts) + plain[i + 1 :], "split")
-        whole = [(_splits().get(char) or (char,))[0] for char in plain]
-        yield from new(fold_word("".join(whole)), "split")
-    if "masked" in kinds and len(plain) >= 3 and len(han) == len(plain):
+        splits = _splits()
+        cut = [i for i in han if plain[i] in splits]
+        for i in cut:
+            for parts in splits[plain[i]]:
+                forms.setdefault(plain[:i] + parts + plain[i + 1 :], "split")
+        if cut:
+            forms.setdefault("".join([splits.get(char, (char,))[0] for char in plain]), "split")
+    if "masked" in kinds and len(plain) >= 3 and whole:
         for i in range(1, len(plain) - 1):
-            yield from new(plain[:i] + plain[i + 1 :], "masked")
-            yield from new(plain[:i] + "x" + plain[i + 1 :], "masked")
-    spelled = [readings.get(char, ("",))[0] if is_han(char) else _FOLDED[char] for char in sound]
+            forms.setdefault(plain[:i] + plain[i + 1 :], "masked")
+            forms.setdefault(plain[:i] + "x" + plain[i + 1 :], "masked")
+    if kinds & {"pinyin", "initials"}:
+        _spellings(plain, sound, han, kinds, forms)
+    forms.pop(plain, None)
+    return forms
+
+
+def _spellings(
+    plain: str, sound: str, han: list[int], kinds: frozenset[str], forms: dict[str, Evasion]
+) -> None:
+    """Adds a word in pinyin: one syllable of it, the whole, its initials, one initial."""
+    readings = _syllables()[0]
+    spelled = [readings.get(char, ("",))[0] for char in sound] if len(han) == len(plain) else []
+    whole = all(spelled) and bool(spelled)
     if "pinyin" in kinds and len(han) >= 2:
-        if len(han) == len(plain) and all(spelled):
-            yield from new("".join(spelled), "pinyin")
+        if whole:
+            forms.setdefault("".join(spelled), "pinyin")
         for i in han:
             for reading in readings.get(sound[i], ()):
-                yield from new(plain[:i] + reading + plain[i + 1 :], "pinyin")
+                forms.setdefault(plain[:i] + reading + plain[i + 1 :], "pinyin")
     # model numbers are full of short letter runs, so only rules that ask for initials get those of short words
-    shortest = 3 if "initials" in kinds else 5 if "pinyin" in kinds else len(plain) + 1
-    if len(han) == len(plain) >= shortest and all(spelled):
-        yield from new("".join(s[0] for s in spelled), "initials" if "initials" in kinds else "pinyin")
-    if "initials" in kinds and len(plain) >= 3 and len(han) == len(plain) and all(spelled):
+    if whole and len(plain) >= (3 if "initials" in kinds else 5):
+        forms.setdefault("".join([s[0] for s in spelled]), "initials" if "initials" in kinds else "pinyin")
+    if whole and len(plain) >= 3 and "initials" in kinds:
         for i in han:
-            yield from new(plain[:i] + spelled[i][0] + plain[i + 1 :], "initials")
+            forms.setdefault(plain[:i] + spelled[i][0] + plain[i + 1 :], "initials")

@@ -9,6 +9,6 @@ from pipelines import Pipeline
 class MatchPipeline(Pipeline):
     async def process_item(self, item: PageResult) -> PageResult:
         if item.records:
-            judge = self.corridor.runs[item.run].matcher.judge
-            item.findings = tuple(tuple(judge(record)) for record in item.records)
+            judged = self.corridor.runs[item.run].matcher.judge_many(item.records)
+            item.findings = tuple(tuple(findings) for findings, _ in judged)
         return item

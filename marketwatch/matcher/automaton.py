@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from operator import or_
+from operator import itemgetter, or_
 from typing import NamedTuple
 
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
-from marketwatch.text import disguises, fold_word, frequency
+from marketwatch.text import disguises, fold_word
 
 EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
 """Disguises that are not undone in the text: the automaton holds the words written so."""
 
+_END = itemgetter(1)  # finds come in this order
 _MAX_HITS = 20_000
 _DOUBLED = -1  # instead of a pattern
 
@@ -39,38 +42,32 @@ class Automaton:
     """Finds the words of some groups, by their numbers, in all ways that the groups admit."""
 
     def __init__(self, groups: Mapping[int, Group]) -> None:
-        patterns: dict[str, dict[int, str]] = {}
+        patterns: dict[str, dict[int, str]] = {}  # to the groups it is a word of, and its disguise there
         shared: dict[tuple[tuple[int, str], ...], dict[int, str]] = {}  # a word's disguises mean the same
 
-        def note(form: str, number: int, kind: str) -> None:
-            known = patterns.get(form)
-            if known is None:
-                key: tuple[tuple[int, str], ...] = ((number, kind),)
-            elif number in known:
-                return
-            else:
-                key = (*known.items(), (number, kind))
-            patterns[form] = shared.get(key) or shared.setdefault(key, dict(key))
+        def note(forms: Iterable[str], number: int, kind: str) -> None:
+            alone = _shared(shared, ((number, kind),))
+            for form in forms:
+                known = patterns.setdefault(form, alone)
+                if number not in known:
+                    patterns[form] = _shared(shared, (*known.items(), (number, kind)))
 
         for number, group in groups.items():
-            for word in group.words:
-                if folded := fold_word(word):
-                    note(folded, number, "")
+            note(filter(None, map(fold_word, group.words)), number, "")
         for number, group in groups.items():
             if kinds := group.evasion & EXPANDED:
+                disguised: defaultdict[str, list[str]] = defaultdict(list)
                 for word in group.words:
-                    for form, kind in disguises(word, kinds):
-                        note(form, number, kind)
-        # Common words first, so that what most texts ask for lies together in a processor's cache.
-        often = frequency()
-        forms = sorted(patterns, key=lambda form: -often.get(form, 9 - len(form)))
-        # By number: the groups that it is a word of, and its disguise there; and these groups as bits.
-        self.patterns = [patterns[form] for form in forms]
+                    for form, kind in disguises(word, kinds).items():
+                        disguised[kind].append(form)
+                for how, forms in disguised.items():
+                    note(forms, number, how)
+        self.patterns = list(patterns.values())  # by number
         self._bits = {number: 1 << place for place, number in enumerate(groups)}
         marks = {id(means): sum(self._bits[group] for group in means) for means in shared.values()}
         self.marks = [marks[id(means)] for means in self.patterns]
         self._doubling = frozenset(n for n, group in groups.items() if "repeats" in group.evasion)
-        self.find = CharwiseDoubleArrayAhoCorasick(forms).find_overlapping if forms else _nothing
+        self.find = CharwiseDoubleArrayAhoCorasick(list(patterns)).find_overlapping if patterns else _nothing
         self._masks: dict[frozenset[int], int] = {}
 
     def mask(self, groups: frozenset[int]) -> int:
@@ -79,9 +76,7 @@ class Automaton:
             self._masks[groups] = sum(self._bits.get(group, 0) for group in groups)
         return self._masks[groups]
 
-    def look(
-        self, text: str, windows: Iterable[tuple[int, int]], passages: Iterable[Passage] = ()
-    ) -> Sight:
+    def look(self, text: str, windows: Iterable[tuple[int, int]], passages: Iterable[Passage] = ()) -> Sight:
         """What stands in some windows of a folded text, and in its `passages`."""
         found: list[Found] = []
         for first, last in windows:
@@ -106,8 +101,14 @@ class Automaton:
 
     def places(self, found: Iterable[Found], group: int) -> list[Place]:
         """Those of `found` that are words of a group."""
-        patterns = self.patterns
-        return [(start, end, patterns[p][group]) for start, end, p in found if group in patterns[p]]
+        marks, bit = self.marks, self._bits.get(group, 0)
+        return [(start, end, self.patterns[p][group]) for start, end, p in found if marks[p] & bit]
+
+
+def _shared(
+    shared: dict[tuple[tuple[int, str], ...], dict[int, str]], means: tuple[tuple[int, str], ...]
+) -> dict[int, str]:
+    return shared.get(means) or shared.setdefault(means, dict(means))
 
 
 def _nothing(_: str) -> list[Found]:
@@ -137,8 +138,9 @@ class Sight:
         if self._doubled:
             return self.met
         met, marks = 0, self._automaton.marks
-        for start, end, pattern in self._found:
-            if start >= first and end <= last:
+        begin, end = bisect_left(self._found, first, key=_END), bisect_right(self._found, last, key=_END)
+        for start, _, pattern in self._found[begin:end]:
+            if start >= first:
                 met |= marks[pattern]
         return met
 

@@ -130,7 +130,14 @@ class Batch:
         for i, record in enumerate(records):
             last = bisect_right(found, folded[2 * i + 1], done, key=end)
             self.documents.append(
-                Document(self, record, shown[i], bounds[2 * i : 2 * i + 2], folded[2 * i : 2 * i + 2], found[done:last])
+                Document(
+                    self,
+                    record,
+                    shown[i],
+                    bounds[2 * i : 2 * i + 2],
+                    folded[2 * i : 2 * i + 2],
+                    found[done:last],
+                )
             )
             done = last
 
@@ -157,6 +164,9 @@ class Document:
         self.present = self.sight.met | self.states
         self._hits: dict[tuple[int, int], _Hits] = {}
         self._fields: dict[str, list[Any] | None] = {}
+        self._windows: dict[
+            int, list[tuple[int, int]]
+        ] = {}  # by rule: slices of the folded text that bear on it
         self._near: dict[int, Sight] = {}
         self._anywhere: dict[int, Sight] = {}
 
@@ -193,7 +203,7 @@ class Document:
         """Whether all that one of some routes needs stands where it bears on the first words of the route."""
         if not routes:
             return True
-        sight, near = self.sight, None
+        sight = self.sight
         spans: list[tuple[int, int]] = []
         going: list[Route] = []
         anywhere = False
@@ -216,17 +226,27 @@ class Document:
                 going.append(route)
         if not going:
             return False
-        compiled = self.plan.rules[number]
-        if compiled.near:
-            windows = [self.whole] if anywhere or not spans else _merged(spans, *self.whole)
-            near = self._near[number] = self._search(self.plan.closer(compiled), windows)
+        if spans and not anywhere:
+            self._windows[number] = _merged(spans, *self.whole)
+        for route in going:
+            if not route.later:
+                return True
+        near = self._beside(self.plan.rules[number])
         for route in going:
             for clause, states in route.later:
-                if not (states & self.present or (near is not None and near.meets(clause))):
+                if not (states & self.present or near.meets(clause)):
                     break
             else:
                 return True
         return False
+
+    def _beside(self, compiled: Compiled) -> Sight:
+        """The words of a rule that are not looked for in every record, as far from its first words as they bear."""
+        number = compiled.number
+        if number not in self._near:
+            windows = self._windows.get(number, [self.whole])
+            self._near[number] = self._search(self.plan.closer(compiled), windows)
+        return self._near[number]
 
     def _states(self) -> int:
         """The states of fields that rules watch, as bits."""
@@ -251,9 +271,7 @@ class Document:
         if group in compiled.starting:
             return self.sight.places(group)
         if group in compiled.near:
-            if compiled.number not in self._near:  # asked without `triggered`
-                self._near[compiled.number] = self._search(self.plan.closer(compiled), [self.whole])
-            return self._near[compiled.number].places(group)
+            return self._beside(compiled).places(group)
         if compiled.number not in self._anywhere:
             self._anywhere[compiled.number] = self._search(self.plan.anywhere(compiled), [self.whole])
         return self._anywhere[compiled.number].places(group)
@@ -503,7 +521,7 @@ class Document:
 
     def _matches(self, regex: Expression, compiled: Compiled) -> Iterator[tuple[Hit, Any]]:
         """Matches of an expression, as hits and as they are; looked for only where its literals stand together."""
-        for first, last in self._windows(regex, compiled):
+        for first, last in self._slices(regex, compiled):
             for match in regex.compiled.finditer(light(self.joined[first:last])):
                 start, end = (first + at for at in match.span())
                 if start < end:
@@ -511,7 +529,7 @@ class Document:
                     field = bisect_right(self.starts, start) - 1
                     yield Hit(field, start, end, fstart, fend, ()), match
 
-    def _windows(self, regex: Expression, compiled: Compiled) -> list[tuple[int, int]]:
+    def _slices(self, regex: Expression, compiled: Compiled) -> list[tuple[int, int]]:
         """Slices of the joined text that hold all matches of an expression."""
         width = regex.width
         anchors: list[Place] | None = None
@@ -552,15 +570,17 @@ class Document:
             return True
         for exception in compiled.excepts:
             if exception.group < 0:
-                if self._beside(exception, hit):
+                if self._stands_by(exception, hit):
                     return True
                 continue
             for allowed in self.hits(exception.group, compiled):
                 overlap = allowed.fstart < hit.fend and hit.fstart < allowed.fend
-                inside = hit.fstart <= allowed.fstart and allowed.fend <= hit.fend and allowed[3:5] != hit[3:5]
+                inside = (
+                    hit.fstart <= allowed.fstart and allowed.fend <= hit.fend and allowed[3:5] != hit[3:5]
+                )
                 if not overlap or inside:  # the allowed phrase must be the longer reading
                     continue
-                if not exception.unless or not self._beside(exception, allowed):
+                if not exception.unless or not self._stands_by(exception, allowed):
                     return True
         return False
 
@@ -573,7 +593,7 @@ class Document:
         left = self.folded.text[max(0, hit.fstart - within - 2) : hit.fstart].rpartition(CLAUSE_END)[2]
         return self.plan.negation_alikes.sub(lambda found: "　" * len(found[0]), left)[-within:]
 
-    def _beside(self, exception: Exemption, hit: Hit) -> bool:
+    def _stands_by(self, exception: Exemption, hit: Hit) -> bool:
         """Whether the words of an exception stand within reach of a hit, in its clause."""
         pattern, within = exception.beside, exception.within
         assert pattern is not None

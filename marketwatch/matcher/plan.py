@@ -144,12 +144,7 @@ class Plan:
         self.entries: defaultdict[int, list[tuple[int, Route]]] = defaultdict(list)
         for number, first, rest, reach in routes:
             also = tuple(mask(clause) for clause in rest if clause <= scouts)
-            later = tuple(
-                (clause, mask(clause & scouts))
-                for clause in rest
-                if any(self.groups[key].words for key in clause)
-                and (reach is not None or not clause <= scouts)
-            )
+            later = tuple((clause, mask(clause & scouts)) for clause in rest if self._hidden(clause, scouts))
             for key in first:
                 self.entries[mask(frozenset({key}))].append((number, Route(first, also, later, reach)))
         self._closer: dict[int, Automaton] = {}
@@ -290,7 +285,9 @@ class Plan:
                     if len(out) * len(ways) > _MAX_WAYS:
                         ways = [self._either(ways)]
                     out = [_joined(one, other, isinstance(condition, Near)) for one in out for other in ways]
-                if isinstance(condition, Near):  # each part near the first, so two others at twice the distance
+                if isinstance(
+                    condition, Near
+                ):  # each part near the first, so two others at twice the distance
                     apart = condition.within * min(2, len(condition.parts) - 1)
                     out = [w._replace(reach=None if w.reach is None else w.reach + apart) for w in out]
                 return out
@@ -339,6 +336,10 @@ class Plan:
     def _cost(self, clause: Clause) -> float:
         """How often a clause is met, roughly: short words often, plain presence nearly always."""
         return sum(self._costs[key] for key in clause)
+
+    def _hidden(self, clause: Clause, scouts: Collection[Key]) -> bool:
+        """Whether a clause has words that are not looked for in every record."""
+        return any(key not in scouts and self.groups[key].words for key in clause)
 
     def _pick(self, keys: Iterable[Key]) -> dict[int, Group]:
         return {number: self.groups[number] for number in sorted(keys)}

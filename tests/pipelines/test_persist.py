@@ -165,7 +165,7 @@ def test_one_page_that_the_database_refuses_is_kept_as_failed_and_the_others_who
 
 def test_a_page_goes_the_whole_way(archive, store, run):
     """Archive, match, persist: the lead names the evidence, and the evidence is the page."""
-    rules = SimpleNamespace(judge=lambda record: [RULE])
+    rules = SimpleNamespace(judge_many=lambda records: [([RULE], []) for _ in records])
     corridor = Corridor(
         archive.folder, archive, Keeper(archive, store), {run: RunContext(rules, "none")}, None
     )
