@@ -10,8 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from marketwatch.backtest import example_record
 from marketwatch.config import find_home
 from marketwatch.matcher import Matcher, Tally, required_literals
+from marketwatch.matcher.document import Batch
 from marketwatch.records import Record, parse_record
 from marketwatch.rulebook import Rulebook
 from marketwatch.text import CLAUSE_END, fold
@@ -104,6 +106,11 @@ def flags(tmp_path: Path, body: str, **fields: Any) -> bool:
             {"shop": {"address": "三明市列东街10号", "permits": [{"address": "三明市列东街12号"}]}},
             True,
         ),
+        (
+            "when: {differs: {addresses: [shop.address, shop.permits.address]}}",
+            {"shop": {"address": "列东街一百零二号", "permits": [{"address": "三明市列东街102号三楼"}]}},
+            False,
+        ),
         ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机"}, True),
         ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机 玩具"}, False),
         ("when: {word: 电鱼, in: title}", {"title": "x", "description": "电鱼"}, False),
@@ -173,6 +180,8 @@ def test_latin_words_stand_alone(tmp_path: Path) -> None:
     assert flags(tmp_path, "when: {word: goip}", title="GOIP 网关")
     assert not flags(tmp_path, "when: {word: goip}", title="xgoipy")
     assert not flags(tmp_path, "when: {word: 第1}", title="第12代")
+    assert flags(tmp_path, "when: {word: goip}", title="G*O*I*P 网关")
+    assert not flags(tmp_path, "when: {word: goip}", title="go-ip")
 
 
 def test_a_homophone_is_no_word_of_its_own(tmp_path: Path) -> None:
@@ -287,6 +296,33 @@ def test_hostile_text_takes_bounded_time(text: str, product: Matcher) -> None:
 @pytest.fixture(scope="module")
 def product() -> Matcher:
     return Matcher(Rulebook.load(find_home() / "rules"))
+
+
+def _shown(book: Rulebook, every: int) -> list[Record]:
+    """Some of the records that the examples of the rules are."""
+    examples = [
+        example_record(rule, example) for rule in book.rules for example in (*rule.flag, *rule.passes)
+    ]
+    return examples[::every]
+
+
+def test_a_batch_is_judged_as_each_of_its_records(product: Matcher) -> None:
+    records = [*_shown(product.book, 5), Record(), Record(title=""), Record(title="特供" * 5000)]
+    assert [found for found, _ in product.judge_many(records)] == [product.judge(r) for r in records]
+
+
+def test_rules_that_are_passed_over_do_not_hold(product: Matcher) -> None:
+    plan = product._plan
+    for document in Batch(plan, _shown(product.book, 40)).documents:
+        triggered = set(document.triggered())
+        for number in plan.in_scope(document.record) - triggered:
+            assert document.holds(plan.rules[number]) is None, (document.joined, plan.rules[number].rule.id)
+
+
+def test_a_vague_category_lowers_confidence_unless_it_names_the_goods(tmp_path: Path) -> None:
+    m = matcher(tmp_path, "scope: {categories: [food]}, when: {word: 特供}")
+    sure, unsure = (m.judge(Record(title="特供", category=c))[0].confidence for c in ("闲置/食品", "闲置"))
+    assert sure > unsure
 
 
 def test_the_same_record_gives_the_same_findings(product: Matcher) -> None:

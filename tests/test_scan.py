@@ -9,7 +9,7 @@ import pytest
 from marketwatch.config import find_home
 from marketwatch.errors import UsageError
 from marketwatch.rulebook import Rulebook
-from marketwatch.scan import Summary, read_lines, scan
+from marketwatch.scan import MAX_LINE, Summary, read_lines, scan
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,14 @@ def test_many_jobs_give_the_same_rows(book: Rulebook) -> None:
     assert list(scan(source, book, packs=["wildlife"], jobs=2)) == list(
         scan(source, book, packs=["wildlife"])
     )
+
+
+def test_a_line_that_is_too_long_loses_none_before_it(book: Rulebook) -> None:
+    source = [*lines({"id": "1", "title": "电鱼机"}), b"x" * (MAX_LINE + 1)]
+    rows = scan(source, book, packs=["price_contract"])
+    assert json.loads(next(rows))["id"] == "1"
+    with pytest.raises(UsageError, match=":2"):
+        next(rows)
 
 
 def test_csv_keeps_the_three_states(tmp_path: Path) -> None:

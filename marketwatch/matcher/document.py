@@ -17,7 +17,7 @@ from marketwatch import identifiers
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Automaton, Found, Place, Sight
 from marketwatch.matcher.expressions import ONE_OF, Expression
-from marketwatch.matcher.plan import SPECIAL, VAGUE, Compiled, Exemption, Plan, Route, Watched
+from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Route, Watched
 from marketwatch.records import Finding, Record, Tier
 from marketwatch.rulebook import (
     All,
@@ -330,6 +330,8 @@ class Document:
     def _gaps(self, fstart: int, fend: int, start: int, end: int, kind: str) -> str | None:
         """What kind of disguise the gaps are ("" for none that counts), or None where they part two words."""
         offsets = self.folded.offsets[fstart:fend].tolist()
+        if self._spaced_out(offsets):
+            return "separators"
         visible = ambiguous = False
         for i in range(len(offsets) - 1):
             left, right = offsets[i], offsets[i + 1]
@@ -351,6 +353,17 @@ class Document:
         if kind == "masked" and (not visible or ambiguous):
             return None
         return "separators" if visible else "invisible"
+
+    def _spaced_out(self, offsets: list[int]) -> bool:
+        """Whether one and the same sign stands between all characters of a word of some length: R*E*L*X."""
+        signs = self.joined[offsets[0] + 1 : offsets[-1] : 2]
+        return (
+            len(offsets) > 3
+            and offsets[-1] - offsets[0] == 2 * (len(offsets) - 1)
+            and offsets == list(range(offsets[0], offsets[-1] + 1, 2))
+            and len(set(signs)) == 1
+            and not signs[0].isspace()
+        )
 
     def _parts_nothing(self, left: int, right: int, start: int, end: int) -> bool:
         """Whether an ambiguous sign (blank, slash, hyphen …) stands inside the word rather than between two others:
@@ -768,7 +781,7 @@ class Document:
             confidence *= _TRUST[kind]
         if witnesses and all(w.remote for w in witnesses):
             confidence *= 0.6
-        if rule.scope.categories and VAGUE.search(self.record.category or ""):
+        if rule.scope.categories and not self.plan.is_of(self.record.category or "", rule.scope.categories):
             confidence *= UNSURE_CATEGORY
         first = next(
             (w for w in witnesses if w.start is not None), witnesses[0] if witnesses else Witness("record")

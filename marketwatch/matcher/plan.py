@@ -398,12 +398,16 @@ class Plan:
         if scope.platform_types and record.platform_type not in (*unknown, *scope.platform_types):
             return False
         category = record.category or ""
-        groups = self.categories(category)
-        if any(name in groups or name in category for name in scope.not_categories):
+        if self.is_of(category, scope.not_categories):
             return False
-        if not scope.categories or any(name in groups or name in category for name in scope.categories):
+        if not scope.categories or self.is_of(category, scope.categories):
             return True
         return compiled.textual and bool(VAGUE.search(category))
+
+    def is_of(self, category: str, names: Iterable[str]) -> bool:
+        """Whether a category belongs to one of some groups of goods, or bears one of the names."""
+        groups = self.categories(category)
+        return any(name in groups or name in category for name in names)
 
     def categories(self, category: str) -> frozenset[str]:
         groups = self._categories.get(category)

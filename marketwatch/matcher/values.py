@@ -95,10 +95,29 @@ _ROAD = re.compile(
 )
 
 
+_WRITTEN_NUMBER = re.compile("[零〇一二两三四五六七八九十百]+(?=[之号楼层室栋幢弄座巷单])")
+
+
+def _in_digits(found: re.Match[str]) -> str:
+    """A number that is written in Chinese: 十二, 一百零五, 二〇三."""
+    total = digit = 0
+    for char in found[0]:
+        if unit := {"十": 10, "百": 100}.get(char, 0):
+            total, digit = total + (digit or 1) * unit, 0
+        else:
+            digit = digit * 10 + "零一二三四五六七八九".find({"两": "二", "〇": "零"}.get(char, char))
+    return str(total + digit)
+
+
+@lru_cache(maxsize=4096)
+def _plain(address: str) -> str:
+    return fold_word(_WRITTEN_NUMBER.sub(_in_digits, address)).replace(CLAUSE_END, "")
+
+
 @lru_cache(maxsize=4096)
 def _address(text: str) -> tuple[str, str, str]:
     """Road, number, and the district an address names, as far as they can be told."""
-    plain = fold_word(text).replace(CLAUSE_END, "")
+    plain = _plain(text)
     district = re.search(r"[\u4e00-\u9fff]{1,6}?(?:区|县|旗)", plain.split("市")[-1])
     match = _ROAD.match(plain)
     if not match:
@@ -108,7 +127,7 @@ def _address(text: str) -> tuple[str, str, str]:
 
 def same_address(one: str, other: str) -> bool:
     """Whether two addresses may be one place; only a different road, number or district tells them apart."""
-    a, b = fold_word(one), fold_word(other)
+    a, b = _plain(one), _plain(other)
     if a in b or b in a:
         return True
     (road, number, district), (road2, number2, district2) = _address(one), _address(other)
