@@ -9,13 +9,14 @@ in those ways instead, for rules that ask for it.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
-from functools import cache, cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -314,27 +315,36 @@ def _splits() -> dict[str, tuple[str, ...]]:
     return {row[0]: tuple(map(fold_word, row[1:])) for row in _reference("splits.txt")}
 
 
+class _Widths(dict[str, int]):
+    """The most characters that a disguise puts in the place of one."""
+
+    def __missing__(self, char: str) -> int:
+        ways = (*_syllables()[0].get(char, ()), *_splits().get(char, ()))
+        width = self[char] = max(map(len, ways), default=1)
+        return width
+
+
+_WIDTHS = _Widths()
+
+
 def longest(word: str, kinds: frozenset[str]) -> int:
     """The most folded characters that `word` has in any of its disguises."""
-    if not kinds & {"pinyin", "initials", "split"}:
-        return len(word)
-    readings, splits = _syllables()[0], _splits()
-    return sum(
-        max(len(way) for way in ("?", *readings.get(char, ()), *splits.get(char, ()))) for char in word
-    )
+    return sum([_WIDTHS[char] for char in word]) if kinds & {"pinyin", "initials", "split"} else len(word)
 
 
-def disguises(word: str, kinds: frozenset[str]) -> dict[str, Evasion]:
-    """Folded ways to write `word`, each with the kind of its disguise. Never the plain word itself."""
+def disguises(word: str, kinds: frozenset[str], *, heard: bool = False) -> dict[str, Evasion]:
+    """Folded ways to write `word`, each with the kind of its disguise. Never the plain word itself. With `heard` only
+    those that do not sound like the word; see `sounded` and `spellings`."""
     plain = fold_word(word)
     sound = word if len(word) == len(plain) else plain  # a numeral is read as it was written
     han = [i for i, char in enumerate(sound) if is_han(char)]
     whole = len(han) == len(plain)
     forms: dict[str, Evasion] = {}
-    if "homophones" in kinds and 2 <= len(plain) <= 6:
+    if "homophones" in kinds and 2 <= len(plain) <= MAX_HEARD:
         for i in han:
-            for other in _alike(sound[i], len(plain) == 3):
-                forms.setdefault(plain[:i] + other + plain[i + 1 :], "homophones")
+            for other in _alike(sound[i], len(plain) == MIN_HEARD and not heard):
+                if not heard or len(plain) < MIN_HEARD or _SOUNDS[other] != _SOUNDS[plain[i]]:
+                    forms.setdefault(plain[:i] + other + plain[i + 1 :], "homophones")
     if "split" in kinds:
         splits = _splits()
         cut = [i for i in han if plain[i] in splits]
@@ -347,28 +357,159 @@ def disguises(word: str, kinds: frozenset[str]) -> dict[str, Evasion]:
         for i in range(1, len(plain) - 1):
             forms.setdefault(plain[:i] + plain[i + 1 :], "masked")
             forms.setdefault(plain[:i] + "x" + plain[i + 1 :], "masked")
-    if kinds & {"pinyin", "initials"}:
-        _spellings(plain, sound, han, kinds, forms)
+    if "pinyin" in kinds and not heard:
+        _in_pinyin(plain, sound, han, forms)
+    if whole and kinds & {"pinyin", "initials"}:
+        _in_initials(plain, sound, kinds, forms)
     forms.pop(plain, None)
     return forms
 
 
-def _spellings(
-    plain: str, sound: str, han: list[int], kinds: frozenset[str], forms: dict[str, Evasion]
-) -> None:
-    """Adds a word in pinyin: one syllable of it, the whole, its initials, one initial."""
+def _in_pinyin(plain: str, sound: str, han: list[int], forms: dict[str, Evasion]) -> None:
+    """Adds a word in pinyin: the whole of it, or one syllable."""
     readings = _syllables()[0]
-    spelled = [readings.get(char, ("",))[0] for char in sound] if len(han) == len(plain) else []
-    whole = all(spelled) and bool(spelled)
-    if "pinyin" in kinds and len(han) >= 2:
-        if whole:
-            forms.setdefault("".join(spelled), "pinyin")
-        for i in han:
-            for reading in readings.get(sound[i], ()):
-                forms.setdefault(plain[:i] + reading + plain[i + 1 :], "pinyin")
+    if len(han) < 2:
+        return
+    spelled = [readings.get(char, ("",))[0] for char in sound]
+    if len(han) == len(plain) and all(spelled):
+        forms.setdefault("".join(spelled), "pinyin")
+    for i in han:
+        for reading in readings.get(sound[i], ()):
+            forms.setdefault(plain[:i] + reading + plain[i + 1 :], "pinyin")
+
+
+def _in_initials(plain: str, sound: str, kinds: frozenset[str], forms: dict[str, Evasion]) -> None:
+    """Adds the initials of a word, or one of them."""
+    spelled = [_syllables()[0].get(char, ("",))[0] for char in sound]
     # model numbers are full of short letter runs, so only rules that ask for initials get those of short words
-    if whole and len(plain) >= (3 if "initials" in kinds else 5):
-        forms.setdefault("".join([s[0] for s in spelled]), "initials" if "initials" in kinds else "pinyin")
-    if whole and len(plain) >= 3 and "initials" in kinds:
-        for i in han:
+    if not all(spelled) or len(plain) < (3 if "initials" in kinds else 5):
+        return
+    forms.setdefault("".join([s[0] for s in spelled]), "initials" if "initials" in kinds else "pinyin")
+    if "initials" in kinds:
+        for i in range(len(plain)):
             forms.setdefault(plain[:i] + spelled[i][0] + plain[i + 1 :], "initials")
+
+
+# --- how a text sounds ---------------------------------------------------------------------------------------------
+
+MIN_HEARD, MAX_HEARD = 3, 6
+"""Folded characters of a word that may be told by its sound: shorter ones sound like too many others."""
+
+
+@cache
+def _codes_of_syllables() -> dict[str, str]:
+    """A character of the private use area for each syllable; no folded text holds one."""
+    return {name: chr(0xE000 + i) for i, (name, _) in enumerate(_reference("syllables.txt"))}
+
+
+@cache
+def _sounds() -> Short:
+    """The syllable of each code point below 0x10000 that has one (numerals too), else itself."""
+    table, codes = np.arange(0x10000, dtype=np.uint16), _codes_of_syllables()
+    readings = _syllables()[0]
+    for char, (usual, *_) in readings.items():
+        table[ord(char)] = ord(codes[usual])
+    for digit, char in zip("0123456789", "零一二三四五六七八九", strict=True):
+        table[ord(digit)] = ord(codes[readings[char][0]])
+    return table
+
+
+def sounded(text: str) -> str:
+    """A folded text with a code for the syllable of each character that has one: same length, same offsets."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) == 2 * len(text):
+        return _sounds().take(np.frombuffer(units, np.uint16)).tobytes().decode("utf-16-le", "surrogatepass")
+    return "".join([chr(_sounds()[ord(char)]) if char <= "\uffff" else char for char in text])
+
+
+class _Sounds(dict[str, str]):
+    """As `sounded`, of one character: for short texts ten times as fast."""
+
+    def __missing__(self, char: str) -> str:
+        sound = self[char] = sounded(char)
+        return sound
+
+
+_SOUNDS = _Sounds()
+
+
+def sounded_word(word: str) -> str:
+    """As `sounded`, of a folded word."""
+    return "".join([_SOUNDS[char] for char in word])
+
+
+def soundings(word: str) -> set[str]:
+    """How a folded word sounds, with each way to read one of its characters."""
+    usual, readings = sounded_word(word), _syllables()[0]
+    out = {usual}
+    for i, char in enumerate(word):
+        if len(ways := readings.get(char, ())) > 1:
+            out |= {usual[:i] + _codes_of_syllables()[way] + usual[i + 1 :] for way in ways[1:]}
+    return out
+
+
+class Spelling(NamedTuple):
+    """A passage of a folded text with pinyin in it: how it sounds, and for each syllable or character of it the slice
+    of the text it came from, and whether it is spelled there."""
+
+    sounds: str
+    slices: tuple[tuple[int, int], ...]
+    spelled: tuple[bool, ...]
+
+
+_LETTERS = re.compile("[a-z]{2,24}")
+_AROUND = 8  # characters on both sides of pinyin that a word with it may take in
+_MAX_READINGS = 3
+
+
+def letters(text: str) -> list[tuple[int, int]]:
+    """Slices of a folded text that may be pinyin: whole runs of letters that are syllables, and either more than one
+    or beside a Chinese character."""
+    out = []
+    for found in _LETTERS.finditer(text):
+        start, end = found.span()
+        if ways := _syllabled(found[0]):
+            beside = text[start - 1 : start] + text[end : end + 1]
+            if any(is_han(char) for char in beside) or any(len(way) > 1 for way in ways):
+                out.append((start, end))
+    return out
+
+
+@lru_cache(maxsize=4096)
+def _syllabled(run: str) -> tuple[tuple[str, ...], ...]:
+    """The ways to read letters as syllables, longest syllables first; not all where there are many."""
+    codes = _codes_of_syllables()
+    ways: list[tuple[str, ...]] = []
+
+    def read(at: int, way: tuple[str, ...]) -> None:
+        if at == len(run):
+            ways.append(way)
+        for end in range(min(len(run), at + 6), at, -1):
+            if len(ways) < _MAX_READINGS and run[at:end] in codes:
+                read(end, (*way, run[at:end]))
+
+    read(0, ())
+    return tuple(ways)
+
+
+def spellings(text: str, runs: Sequence[tuple[int, int]], first: int, last: int) -> Iterator[Spelling]:
+    """The passages around some of the `letters` of a folded text, between two places; each in each way to read it."""
+    codes = _codes_of_syllables()
+    for number, (start, end) in enumerate(runs):
+        begin = max(first, start - _AROUND, text.rfind(CLAUSE_END, first, start) + 1)
+        stop = text.find(CLAUSE_END, end, min(last, end + _AROUND))
+        stop = min(last, end + _AROUND) if stop < 0 else stop
+        near = [run for run in runs[max(0, number - 2) : number + 3] if begin <= run[0] and run[1] <= stop]
+        for way in _syllabled(text[start:end]):
+            sounds, slices, spelled, at = "", list[tuple[int, int]](), list[bool](), begin
+            for left, right in (*near, (stop, stop)):
+                sounds += sounded(text[at:left])
+                slices += [(i, i + 1) for i in range(at, left)]
+                spelled += [False] * (left - at)
+                at = right
+                for syllable in way if left == start else _syllabled(text[left:right])[0] if left < right else ():
+                    sounds += codes[syllable]
+                    slices.append((left, left + len(syllable)))
+                    spelled.append(True)
+                    left += len(syllable)
+            yield Spelling(sounds, tuple(slices), tuple(spelled))

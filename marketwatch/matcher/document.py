@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import operator
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
 from itertools import accumulate, islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from marketwatch import identifiers
 from marketwatch.matcher import values
-from marketwatch.matcher.automaton import Automaton, Found, Place, Sight
+from marketwatch.matcher.automaton import Found, Place, Sight, Text, Told
 from marketwatch.matcher.expressions import ONE_OF, Expression
 from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Route, Watched
 from marketwatch.records import Finding, Record, Tier
@@ -36,7 +36,17 @@ from marketwatch.rulebook import (
     Words,
     walk,
 )
-from marketwatch.text import CLAUSE_END, fold, fold_word, is_han, light, light_char
+from marketwatch.text import (
+    CLAUSE_END,
+    fold,
+    fold_word,
+    is_han,
+    letters,
+    light,
+    light_char,
+    sounded,
+    spellings,
+)
 
 DENIAL = 4  # characters before a word within which a negation denies it
 LEAD = 0.6  # confidence from which a finding opens a lead
@@ -48,6 +58,7 @@ _TRUST = {
 _MAX_GAP = 4
 _MAX_PLACES = 2000
 _MAX_WINDOWS = 16
+_MAX_SPELLINGS = 64
 _MAX_WITNESSES = 8
 
 
@@ -116,6 +127,8 @@ class Batch:
         shown = [texts_of(record) for record in records]
         self.joined = CLAUSE_END.join([text for texts in shown for text in texts])
         self.folded = fold(self.joined)
+        text = self.folded.text
+        self.sounds = sounded(text)
         bounds: list[int] = []
         at = 0
         for texts in shown:
@@ -123,50 +136,69 @@ class Batch:
             bounds += (at, max(at, at + size - 1))
             at += size
         folded: list[int] = self.folded.offsets.searchsorted(bounds).tolist()
-        found = plan.automaton.find(self.folded.text)
-        end = operator.itemgetter(1)
+        found, told = plan.automaton.find(text), plan.automaton.hear(text, self.sounds, 0, len(text))
+        runs = letters(text)
         self.documents: list[Document] = []
-        done = 0
-        for i, record in enumerate(records):
-            last = bisect_right(found, folded[2 * i + 1], done, key=end)
+        for number, record in enumerate(records):
+            first, last = folded[2 * number : 2 * number + 2]
             self.documents.append(
                 Document(
                     self,
                     record,
-                    shown[i],
-                    bounds[2 * i : 2 * i + 2],
-                    folded[2 * i : 2 * i + 2],
-                    found[done:last],
+                    Bounds(bounds[2 * number], bounds[2 * number + 1], first, last),
+                    shown[number],
+                    _between(found, first, last),
+                    _between(told, first, last),
+                    _between(runs, first, last),
                 )
             )
-            done = last
+
+
+class Bounds(NamedTuple):
+    """Where a record stands in the joined text of its batch, and in the folded one."""
+
+    first: int
+    last: int
+    folded_first: int
+    folded_last: int
+
+
+_Ending = TypeVar("_Ending", bound=tuple[Any, ...])
+_END = operator.itemgetter(1)
+
+
+def _between(ordered: list[_Ending], first: int, last: int) -> list[_Ending]:
+    """Those that end between two places, of some that are ordered by their ends."""
+    return ordered[bisect_left(ordered, first, key=_END) : bisect_right(ordered, last, key=_END)]
 
 
 class Document:
-    """One record of a batch."""
+    """One record of a batch: `found`, `told` and `runs` are what the batch has seen in it."""
 
     def __init__(
         self,
         batch: Batch,
         record: Record,
+        bounds: Bounds,
         texts: list[str],
-        bounds: Sequence[int],
-        folded: Sequence[int],
         found: list[Found],
+        told: list[Told],
+        runs: list[tuple[int, int]],
     ) -> None:
         self.plan, self.joined, self.folded = batch.plan, batch.joined, batch.folded
         self.record, self.texts = record, texts
-        self.first, self.last = bounds
+        self.first, self.last, *folded = bounds
         self.whole = (folded[0], folded[1])
-        self.passages = self.folded.repeats(*folded)
-        self.sight = self.plan.automaton.sight(found, self.passages)
+        text = self.folded.text
+        spelled = list(islice(spellings(text, runs, *self.whole), _MAX_SPELLINGS)) if runs else []
+        self.text = Text(text, batch.sounds, self.folded.repeats(*self.whole), spelled)
+        self.sight = self.plan.automaton.sight(self.text, found, told)
         self.states = self._states()
         self.present = self.sight.met | self.states
         self._hits: dict[tuple[int, int], _Hits] = {}
         self._fields: dict[str, list[Any] | None] = {}
-        self._windows: dict[
-            int, list[tuple[int, int]]
-        ] = {}  # by rule: slices of the folded text that bear on it
+        # By rule: slices of the folded text that bear on it, and what was seen there, and anywhere.
+        self._windows: dict[int, list[tuple[int, int]]] = {}
         self._near: dict[int, Sight] = {}
         self._anywhere: dict[int, Sight] = {}
 
@@ -245,7 +277,7 @@ class Document:
         number = compiled.number
         if number not in self._near:
             windows = self._windows.get(number, [self.whole])
-            self._near[number] = self._search(self.plan.closer(compiled), windows)
+            self._near[number] = self.plan.closer(compiled).look(self.text, windows)
         return self._near[number]
 
     def _states(self) -> int:
@@ -273,11 +305,8 @@ class Document:
         if group in compiled.near:
             return self._beside(compiled).places(group)
         if compiled.number not in self._anywhere:
-            self._anywhere[compiled.number] = self._search(self.plan.anywhere(compiled), [self.whole])
+            self._anywhere[compiled.number] = self.plan.anywhere(compiled).look(self.text, [self.whole])
         return self._anywhere[compiled.number].places(group)
-
-    def _search(self, automaton: Automaton, windows: Iterable[tuple[int, int]]) -> Sight:
-        return automaton.look(self.folded.text, windows, self.passages)
 
     def hits(self, group: int, compiled: Compiled) -> _Hits:
         """Hits of a group that are really its words, disguised at most as the group admits."""
