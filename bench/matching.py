@@ -114,9 +114,11 @@ def made_words(rng: random.Random, count: int) -> list[str]:
     return sorted(words)
 
 
-def listings(rng: random.Random, count: int, book: Rulebook) -> Iterator[Record]:
+def listings(
+    rng: random.Random, count: int, book: Rulebook, flagged: float = FLAGGED, near_miss: float = NEAR_MISS
+) -> Iterator[Record]:
     """Made-up listings; see the head of this file for what they hold."""
-    flagged = [e.text for rule in book.rules for e in rule.flag if e.text]
+    flagging = [e.text for rule in book.rules for e in rule.flag if e.text]
     passing = [e.text for rule in book.rules for e in rule.passes if e.text]
     for _ in range(count):
         category, things, qualities, attributes, said = rng.choice(GOODS)
@@ -134,8 +136,8 @@ def listings(rng: random.Random, count: int, book: Rulebook) -> Iterator[Record]
         while sum(map(len, parts)) < size and prose:
             parts.insert(rng.randint(0, len(about)), prose.pop())
         lot = rng.random()
-        if lot < FLAGGED + NEAR_MISS:
-            parts.insert(rng.randint(0, len(parts)), rng.choice(flagged if lot < FLAGGED else passing) + "。")
+        if lot < flagged + near_miss:
+            parts.insert(rng.randint(0, len(parts)), rng.choice(flagging if lot < flagged else passing) + "。")
         yield Record.model_validate(
             {"page_type": "product", "platform_type": "ecommerce", "crawl_date": date(2026, 11, 20), "title": title,
              "description": "".join(parts), "attributes": shown | {"品牌": firm}, "category": category,

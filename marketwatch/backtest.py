@@ -27,6 +27,7 @@ from marketwatch.rulebook import (
     Compare,
     Count,
     Example,
+    Near,
     Not,
     Regex,
     Rule,
@@ -34,7 +35,7 @@ from marketwatch.rulebook import (
     Words,
     walk,
 )
-from marketwatch.text import disguises, fold_word, is_han
+from marketwatch.text import commonness, disguises, fold_word, is_han
 
 Level = Literal["error", "warning"]
 
@@ -264,6 +265,30 @@ class UnboundRegex(Check):
                         yield self.remark(rule, f"正则 {pattern} 没有必有的文字", hint)
 
 
+class WideNear(Check):
+    name = "wide-near"
+    most = 30  # characters; title and description of a short listing have about forty
+
+    def look(self, book: Rulebook) -> Iterator[Remark]:
+        for rule in book.rules:
+            for part in walk(rule.when):
+                if isinstance(part, Near) and part.within > self.most:
+                    hint = "在长页面上会把不相干的话连在一起；收窄，或换更少见的词"
+                    yield self.remark(rule, f"near 相距可达 {part.within} 字", hint)
+
+
+class CommonStart(Check):
+    name = "common-start"
+    often = 600.0  # per million words, all words of a way to start together
+
+    def look(self, book: Rulebook) -> Iterator[Remark]:
+        for rule, words, often in Matcher(book).starts():
+            if often > self.often:
+                some = "、".join(sorted(words, key=lambda word: -commonness((word,)))[:4])
+                hint = "许多页面都要为它细看；常用词只放在少见的词旁边"
+                yield self.remark(rule, f"从常用的词开始：{some}", hint)
+
+
 class UnknownTopic(Check):
     name, level = "topic-without-rule", "error"
 
@@ -305,7 +330,7 @@ class BlindSpot(Check):
 
 CHECKS: tuple[Check, ...] = (
     MissingExamples(), DuplicateWord(), DuplicateInList(), WordInsideOwnPhrase(), ShortWord(), CommonWord(), Expired(),
-    Unreachable(), UnboundRegex(), UnknownTopic(), UnusedList(), BlindSpot(),
+    Unreachable(), UnboundRegex(), WideNear(), CommonStart(), UnknownTopic(), UnusedList(), BlindSpot(),
 )  # fmt: skip
 
 

@@ -464,13 +464,13 @@ _MAX_READINGS = 3
 
 def letters(text: str) -> list[tuple[int, int]]:
     """Slices of a folded text that may be pinyin: whole runs of letters that are syllables, and either more than one
-    or beside a Chinese character."""
+    or beside a Chinese character or numeral."""
     out = []
     for found in _LETTERS.finditer(text):
         start, end = found.span()
         if ways := _syllabled(found[0]):
             beside = text[start - 1 : start] + text[end : end + 1]
-            if any(is_han(char) for char in beside) or any(len(way) > 1 for way in ways):
+            if any(char >= "\u3400" or char.isdigit() for char in beside) or any(len(way) > 1 for way in ways):
                 out.append((start, end))
     return out
 

@@ -57,6 +57,8 @@ def rule(id: str = "r-1", when: str = "{word: 电鱼机}", flag: str = "电鱼�
         ("common-word", rule(when="{word: [没有]}"), "电鱼机\n"),
         ("regex-without-literal", rule(when="{regex: '\\d+'}"), "电鱼机\n"),
         ("unused-list", rule(), "电鱼机\n"),
+        ("wide-near", rule(when="{near: {within: 60, all: [{word: 电鱼}, {word: 出售}]}}"), "电鱼机\n"),
+        ("common-start", rule(when="{word: [没有, 电鱼机]}"), "电鱼机\n"),
         ("unreachable", rule(when="{not: {word: 电鱼机}}"), "电鱼机\n"),
         ("expired", rule().replace("when:", "valid: {to: 2020-01-01}, when:"), "电鱼机\n"),
         ("word-never-hits", rule().replace("when:", "except: [{phrase: [电鱼机]}], when:"), "电鱼机\n"),

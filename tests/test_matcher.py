@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 import time
 from datetime import date
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from bench.matching import listings
 from marketwatch.backtest import example_record
 from marketwatch.config import find_home
 from marketwatch.matcher import Matcher, Tally, required_literals
@@ -329,6 +331,12 @@ def test_the_same_record_gives_the_same_findings(product: Matcher) -> None:
     record = Record(title="军区特供 白酒 全网最低", crawl_date=date(2026, 11, 20))
     assert product.judge(record) == product.judge(record)
     assert {"special_supply", "absolute_terms"} <= {f.topic for f in product.judge(record)}
+
+
+def test_long_lawful_listings_open_no_lead(product: Matcher) -> None:
+    shown = list(listings(random.Random(11), 400, product.book, flagged=0, near_miss=0))
+    for record, (findings, _) in zip(shown, product.judge_many(shown), strict=True):
+        assert [f for f in findings if f.tier == "lead"] == [], record.description
 
 
 def test_a_page_that_tells_nothing_is_accused_of_nothing(product: Matcher) -> None:

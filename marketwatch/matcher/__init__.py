@@ -14,7 +14,8 @@ from marketwatch.matcher.document import LEAD, Batch, Counted, Document
 from marketwatch.matcher.expressions import required_literals
 from marketwatch.matcher.plan import Plan
 from marketwatch.records import Finding, Record
-from marketwatch.rulebook import Count, Rulebook, walk
+from marketwatch.rulebook import Count, Rule, Rulebook, walk
+from marketwatch.text import commonness
 
 __all__ = ["BATCH", "LEAD", "Counted", "Judgement", "Matcher", "Tally", "counts", "required_literals"]
 
@@ -36,6 +37,14 @@ class Matcher:
     def patterns(self) -> int:
         """How many ways of writing words are looked for in every record."""
         return len(self._plan.automaton.patterns)
+
+    def starts(self) -> Iterator[tuple[Rule, tuple[str, ...], float]]:
+        """Each way that a rule can come to hold by words: those that are looked for first, and how common they are
+        together, per million words."""
+        for number, first in sorted(self._plan.starts(), key=lambda start: start[0]):
+            words = tuple(word for key in first for word in self._plan.groups[key].words)
+            if words:
+                yield self._plan.rules[number].rule, words, commonness(words)
 
     def judge(self, record: Record) -> list[Finding]:
         """Findings of one record, strongest first; dates are judged on its crawl_date (today if it has none)."""

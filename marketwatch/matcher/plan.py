@@ -333,6 +333,10 @@ class Plan:
         reach = max(reach for reach in reaches if reach is not None) if local else None
         return _Way((first,), reach, any(way.textual for way in ways))
 
+    def starts(self) -> set[tuple[int, Clause]]:
+        """Each rule with what starts one of its routes."""
+        return {(number, route.first) for entries in self.entries.values() for number, route in entries}
+
     def _cost(self, clause: Clause) -> float:
         """How often a clause is met, roughly: short words often, plain presence nearly always."""
         return sum(self._costs[key] for key in clause)
