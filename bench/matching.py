@@ -137,7 +137,9 @@ def listings(
             parts.insert(rng.randint(0, len(about)), prose.pop())
         lot = rng.random()
         if lot < flagged + near_miss:
-            parts.insert(rng.randint(0, len(parts)), rng.choice(flagging if lot < flagged else passing) + "。")
+            parts.insert(
+                rng.randint(0, len(parts)), rng.choice(flagging if lot < flagged else passing) + "。"
+            )
         yield Record.model_validate(
             {"page_type": "product", "platform_type": "ecommerce", "crawl_date": date(2026, 11, 20), "title": title,
              "description": "".join(parts), "attributes": shown | {"品牌": firm}, "category": category,

@@ -9,13 +9,13 @@ in those ways instead, for rules that ask for it.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
+from itertools import zip_longest
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -457,7 +457,7 @@ class Spelling(NamedTuple):
     spelled: tuple[bool, ...]
 
 
-_LETTERS = re.compile("[a-z]{2,24}")
+_MAX_LETTERS = 24
 _AROUND = 8  # characters on both sides of pinyin that a word with it may take in
 _MAX_READINGS = 3
 
@@ -465,12 +465,17 @@ _MAX_READINGS = 3
 def letters(text: str) -> list[tuple[int, int]]:
     """Slices of a folded text that may be pinyin: whole runs of letters that are syllables, and either more than one
     or beside a Chinese character or numeral."""
+    letter = _codes(text) - ord("a") < 26  # unsigned: what comes before a is far above z
+    edges = (np.flatnonzero(letter[1:] != letter[:-1]) + 1).tolist()
+    if len(letter) and letter[0]:
+        edges.insert(0, 0)
     out = []
-    for found in _LETTERS.finditer(text):
-        start, end = found.span()
-        if ways := _syllabled(found[0]):
-            beside = text[start - 1 : start] + text[end : end + 1]
-            if any(char >= "\u3400" or char.isdigit() for char in beside) or any(len(way) > 1 for way in ways):
+    for start, end in zip_longest(edges[::2], edges[1::2], fillvalue=len(text)):
+        if 2 <= end - start <= _MAX_LETTERS and (ways := _syllabled(text[start:end])):
+            beside = text[max(0, start - 1) : start] + text[end : end + 1]
+            if any(char >= "\u3400" or char.isdigit() for char in beside) or any(
+                len(way) > 1 for way in ways
+            ):
                 out.append((start, end))
     return out
 
@@ -507,7 +512,9 @@ def spellings(text: str, runs: Sequence[tuple[int, int]], first: int, last: int)
                 slices += [(i, i + 1) for i in range(at, left)]
                 spelled += [False] * (left - at)
                 at = right
-                for syllable in way if left == start else _syllabled(text[left:right])[0] if left < right else ():
+                for syllable in (
+                    way if left == start else _syllabled(text[left:right])[0] if left < right else ()
+                ):
                     sounds += codes[syllable]
                     slices.append((left, left + len(syllable)))
                     spelled.append(True)

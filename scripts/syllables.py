@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pypinyin import Style, pinyin
 
-COMMON = 4500
+COMMON = 7500
 count: Counter[str] = Counter()
 for line in files("jieba").joinpath("dict.txt").read_text("utf-8").splitlines():
     word, n, *_ = line.split()

@@ -192,6 +192,30 @@ def test_a_homophone_is_no_word_of_its_own(tmp_path: Path) -> None:
     assert not flags(tmp_path, body, title="树立威信")
 
 
+@pytest.mark.parametrize(
+    ("title", "kind"),
+    [
+        ("氰化na 现货", "pinyin"),
+        ("qing化na 现货", "pinyin"),
+        ("qinghuana 现货", "pinyin"),
+        ("轻化钠 现货", "homophones"),
+        ("清化娜 现货", None),
+        ("氰化nan 现货", None),
+        ("氰hua物 现货", None),
+        ("氰化na，现货", "pinyin"),
+    ],
+)
+def test_words_are_told_by_their_sound(tmp_path: Path, title: str, kind: str | None) -> None:
+    m = matcher(tmp_path, "evasion: [pinyin, homophones], when: {word: 氰化钠}")
+    assert [f.evasion for f in m.judge(Record(title=title))] == ([(kind,)] if kind else [])
+
+
+def test_what_is_spelled_is_found_where_it_stands(tmp_path: Path) -> None:
+    m = matcher(tmp_path, "evasion: [pinyin], when: {near: {within: 6, all: [{word: 出售}, {word: 氰化钠}]}}")
+    (finding,) = m.judge(Record(title="好物", description="长期出售 qing化na 五公斤"))
+    assert (finding.field, finding.text, finding.evasion) == ("description", "出售", ("pinyin",))
+
+
 def test_a_finding_tells_rule_place_and_disguise(tmp_path: Path) -> None:
     book = matcher(tmp_path, "when: {word: 微信}")
     record = Record(title="好物", attributes={"联系": "请加微★信下单"})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from marketwatch.matcher import Matcher
 from marketwatch.records import Record
 from marketwatch.rulebook import Rulebook, Words
-from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, light
+from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, letters, light, sounded, spellings
 
 any_text = st.text(max_size=80)
 han = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=2, max_size=6)
@@ -129,3 +129,24 @@ def test_nothing_is_found_across_the_end_of_a_sentence(word: str, end: str, at: 
     if fold_word(word) in fold_word(parts[0]) or fold_word(word) in fold_word(parts[1]):
         return
     assert not _matcher(word).judge(Record(title=end.join(parts)))
+
+
+@given(st.text(alphabet="特供gongte1一第长 \n😀a", max_size=60))
+def test_sounds_and_spellings_keep_their_places(text: str) -> None:
+    folded = fold(text).text
+    assert len(sounded(folded)) == len(folded)
+    runs = letters(folded)
+    for spelling in spellings(folded, runs, 0, len(folded)):
+        assert len(spelling.sounds) == len(spelling.slices) == len(spelling.spelled)
+        ends = [end for _, end in spelling.slices]
+        assert [start for start, _ in spelling.slices[1:]] == ends[:-1]
+        for sound, (start, end), spelled in zip(
+            spelling.sounds, spelling.slices, spelling.spelled, strict=True
+        ):
+            assert spelled or sound == sounded(folded[start:end])
+            assert CLAUSE_END not in folded[start:end]
+
+
+def test_letters_are_whole_runs_beside_characters() -> None:
+    text = fold("特gong 烟dan5 wei xiao liang zui低 v信 iphone").text
+    assert [text[start:end] for start, end in letters(text)] == ["gong", "dan", "weixiaoliangzui"]
