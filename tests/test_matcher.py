@@ -113,6 +113,11 @@ def flags(tmp_path: Path, body: str, **fields: Any) -> bool:
             {"shop": {"address": "列东街一百零二号", "permits": [{"address": "三明市列东街102号三楼"}]}},
             False,
         ),
+        (
+            "when: {differs: {addresses: [shop.address, shop.permits.address]}}",
+            {"shop": {"address": "松间路149号", "permits": [{"address": "五和大道501号"}]}},
+            True,
+        ),
         ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机"}, True),
         ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机 玩具"}, False),
         ("when: {word: 电鱼, in: title}", {"title": "x", "description": "电鱼"}, False),

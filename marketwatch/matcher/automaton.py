@@ -17,6 +17,7 @@ from marketwatch.text import (
     Spelling,
     disguises,
     fold_word,
+    frequency,
     is_han,
     sounded_word,
     soundings,
@@ -176,9 +177,12 @@ def _finder(patterns: Collection[str]) -> Callable[[str], list[Found]]:
 
 
 def _one_is_wrong(word: str, body: str) -> bool:
-    """Whether just one character is another one, and both are Chinese."""
-    wrong = [(one, other) for one, other in zip(word, body, strict=True) if one != other]
-    return len(wrong) == 1 and is_han(wrong[0][0]) and is_han(wrong[0][1])
+    """Whether just one character is another one, both are Chinese, and the wrong one makes no common word there."""
+    wrong = [i for i, char in enumerate(word) if char != body[i]]
+    if len(wrong) != 1 or not (is_han(word[wrong[0]]) and is_han(body[wrong[0]])):
+        return False
+    common, at = frequency(), wrong[0]
+    return body[at : at + 2] not in common and (at == 0 or body[at - 1 : at + 1] not in common)
 
 
 class Sight:

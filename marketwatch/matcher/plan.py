@@ -99,9 +99,11 @@ class _Way(NamedTuple):
 
 
 _STATES = ("shown", "present", "empty")
-_MAX_WAYS = 24
+_MAX_WAYS = 64
 # A clause met that much oftener than what starts a route is not worth looking for in every record.
-_WORTH = 100
+_WORTH = 30
+# Per million words: a clause met oftener stands in most texts and tells little.
+_TOO_COMMON = 1500.0
 _NO_WORDS = Group((), frozenset())
 _PLAIN = frozenset({"separators", "variants"})
 _COMMENTS = frozenset({"comments"})
@@ -134,7 +136,10 @@ class Plan:
         scouts = set(firing)  # looked for in every record
         for _, first, rest, _ in routes:
             worth = _WORTH * self._cost(first)
-            scouts.update(key for clause in rest if self._cost(clause) < worth for key in clause)
+            for clause in rest:
+                worded = any(self.groups[key].words for key in clause)
+                if self._cost(clause) < (min(worth, _TOO_COMMON) if worded else worth):
+                    scouts |= clause
         self.scouts = frozenset(scouts)
         firing_first = sorted(scouts, key=lambda key: key not in firing)
         self.automaton = Automaton({key: self.groups[key] for key in firing_first})

@@ -10,7 +10,7 @@ from typing import Any
 
 from marketwatch import identifiers
 from marketwatch.records import EMPTY_WORDS
-from marketwatch.text import CLAUSE_END, fold_word
+from marketwatch.text import fold_word, light_char
 
 
 def is_empty(value: Any) -> bool:
@@ -111,7 +111,8 @@ def _in_digits(found: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _plain(address: str) -> str:
-    return fold_word(_WRITTEN_NUMBER.sub(_in_digits, address)).replace(CLAUSE_END, "")
+    """An address without signs, its house numbers in digits; 五 in the name of a road stays."""
+    return "".join([light_char(char) for char in _WRITTEN_NUMBER.sub(_in_digits, address) if char.isalnum()])
 
 
 @lru_cache(maxsize=4096)
@@ -141,4 +142,4 @@ def same_address(one: str, other: str) -> bool:
 
 def _address_key(text: str) -> str:
     road, number, district = _address(text)
-    return f"{district}|{road}|{number}" if number else fold_word(text)
+    return f"{district}|{road}|{number}" if number else _plain(text)
