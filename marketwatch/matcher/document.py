@@ -216,9 +216,9 @@ class Document:
     def triggered(self) -> list[int]:
         """Rules that may hold: in scope, and for one of their routes all that is looked for is there."""
         plan, present = self.plan, self.present
-        scope, entries = plan.in_scope(self.record), plan.entries
+        (scope, firing), entries = plan.in_scope(self.record), plan.entries
         under_way: dict[int, list[Route]] = {number: [] for number in plan.always if number in scope}
-        fired = present & plan.firing
+        fired = present & firing
         while fired:
             bit = fired & -fired
             fired ^= bit

@@ -90,6 +90,13 @@ class Watched(NamedTuple):
     numbers: tuple[tuple[tuple[str, ...], int, int], ...] = ()
 
 
+class Scope(NamedTuple):
+    """What is in scope for some kind of page: rules, and the bits that may start one of them."""
+
+    rules: frozenset[int]
+    firing: int
+
+
 class _Way(NamedTuple):
     """A route in the making: all clauses, and how far its words can stand from one another."""
 
@@ -144,7 +151,6 @@ class Plan:
         firing_first = sorted(scouts, key=lambda key: key not in firing)
         self.automaton = Automaton({key: self.groups[key] for key in firing_first})
         mask = self.automaton.mask
-        self.firing = mask(frozenset(firing))
         # by bit: what it may start
         self.entries: defaultdict[int, list[tuple[int, Route]]] = defaultdict(list)
         for number, first, rest, reach in routes:
@@ -162,7 +168,7 @@ class Plan:
         self._attribute_groups: dict[str, tuple[str, ...]] = {}
         self.attribute_bits: dict[str, Watched] = {}  # those asked for already
         self._categories: dict[str, frozenset[str]] = {}
-        self._scopes: dict[tuple[object, ...], frozenset[int]] = {}
+        self._scopes: dict[tuple[object, ...], Scope] = {}
 
     # compiling
 
@@ -384,16 +390,18 @@ class Plan:
             self.attribute_bits[key] = watched
         return watched
 
-    def in_scope(self, record: Record) -> frozenset[int]:
+    def in_scope(self, record: Record) -> Scope:
         """Rules whose scope admits a page of this kind and category."""
         comments = bool(record.comments)
         key = (record.page_type, record.platform_type, record.category, comments)
         scope = self._scopes.get(key)
         if scope is None:
-            scope = frozenset(
+            rules = frozenset(
                 n for n, c in enumerate(self.rules)
                 if (comments or c.fields != _COMMENTS) and self._admits(c, record)
             )  # fmt: skip
+            firing = sum(bit for bit, starts in self.entries.items() if any(n in rules for n, _ in starts))
+            scope = Scope(rules, firing)
             if len(self._scopes) < 20_000:
                 self._scopes[key] = scope
         return scope
