@@ -23,6 +23,7 @@ import re2
 from marketwatch.config import find_home
 from marketwatch.errors import PackError, Place
 from marketwatch.identifiers import KINDS
+from marketwatch.kept import kept
 from marketwatch.places import Keys, PlaceOf, load_yaml
 from marketwatch.records import Law, Record, Severity, Shop, Tier
 from marketwatch.text import fold_word
@@ -232,6 +233,9 @@ class Category:
     pattern: re.Pattern[str]
 
 
+_MUCH = 200_000  # bytes of rules: reading them takes longer than finding what was read before
+
+
 @dataclass(frozen=True)
 class Rulebook:
     """All rules of one folder. `rules` are in force; `faults` tell what was left out and why."""
@@ -249,7 +253,11 @@ class Rulebook:
     @classmethod
     def load(cls, folder: Path) -> Rulebook:
         """Reads every pack of `folder`. Never raises for a fault in a file: see `faults`."""
-        return _Reader(Path(folder)).rulebook()
+        read = _Reader(Path(folder)).rulebook
+        files = sorted(p for p in Path(folder).rglob("*") if p.suffix in (".yaml", ".txt") and p.is_file())
+        if sum(path.stat().st_size for path in files) < _MUCH:
+            return read()
+        return kept((str(path).encode() + b"\0" + path.read_bytes() for path in files), read)
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import reduce
 from operator import itemgetter, or_
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
+from marketwatch.kept import kept
 from marketwatch.text import (
     MAX_HEARD,
     MIN_HEARD,
@@ -28,6 +29,7 @@ EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
 
 _END = itemgetter(1)  # finds come in this order
 _MAX_HITS = 20_000
+_MANY_WORDS = 500
 _DOUBLED = -1  # instead of a pattern
 
 
@@ -63,6 +65,14 @@ class Text(NamedTuple):
 class Automaton:
     """Finds the words of some groups, by their numbers, in all ways that the groups admit."""
 
+    @classmethod
+    def of(cls, groups: Mapping[int, Group]) -> Automaton:
+        """As the class itself, but kept on disk for those with many words."""
+        if sum(len(group.words) for group in groups.values()) < _MANY_WORDS:
+            return cls(groups)
+        sources = ("\n".join((str(n), *sorted(g.evasion), "", *g.words)).encode() for n, g in groups.items())
+        return kept(sources, lambda: cls(groups))
+
     def __init__(self, groups: Mapping[int, Group]) -> None:
         patterns: dict[str, dict[int, str]] = {}  # to the groups it is a word of, and its disguise there
         shared: dict[tuple[tuple[int, str], ...], dict[int, str]] = {}  # a word's disguises mean the same
@@ -93,14 +103,27 @@ class Automaton:
                 for how, forms in disguised.items():
                     note(forms, number, how)
         self._read, self._heard = list(read.values()), list(heard.values())
-        self._find_read, self._find_heard = _finder(read), _finder(heard)
+        self._reader, self._hearer, self._finder = _built(read), _built(heard), _built(patterns)
+        self._bind()
         self.patterns = list(patterns.values())  # by number
         self._bits = {number: 1 << place for place, number in enumerate(groups)}
         marks = {id(means): sum(self._bits[group] for group in means) for means in shared.values()}
         self.marks = [marks[id(means)] for means in self.patterns]
         self._doubling = frozenset(n for n, group in groups.items() if "repeats" in group.evasion)
-        self.find = _finder(patterns)
         self._masks: dict[frozenset[int], int] = {}
+
+    def _bind(self) -> None:
+        self.find, self._find_read, self._find_heard = map(
+            _finder, (self._finder, self._reader, self._hearer)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        bound = ("find", "_find_read", "_find_heard")
+        return {name: value for name, value in self.__dict__.items() if name not in bound}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._bind()
 
     def mask(self, groups: frozenset[int]) -> int:
         """Some groups as bits of `Sight.met`; those that it does not look for have none."""
@@ -133,12 +156,12 @@ class Automaton:
             found = found[:_MAX_HITS]
         marks = self.marks
         met = reduce(or_, [marks[pattern] for _, _, pattern in found], 0)
-        for passage, kept in text.passages:
+        for passage, places in text.passages:
             for start, end, pattern in self.find(passage):
-                if kept[end - 1] - kept[start] >= end - start:  # else the plain pass has seen it
+                if places[end - 1] - places[start] >= end - start:  # else the plain pass has seen it
                     for group, kind in self.patterns[pattern].items():
                         if not kind and group in self._doubling:
-                            more.append((kept[start], kept[end - 1] + 1, group, "repeats"))
+                            more.append((places[start], places[end - 1] + 1, group, "repeats"))
         for spelling in text.spellings:
             more += self._spelled(text.folded, spelling)
         for _, _, group, _ in more:
@@ -169,10 +192,14 @@ def _shared(
     return shared.get(means) or shared.setdefault(means, dict(means))
 
 
-def _finder(patterns: Collection[str]) -> Callable[[str], list[Found]]:
-    if not patterns:
+def _built(patterns: Collection[str]) -> CharwiseDoubleArrayAhoCorasick | None:
+    return CharwiseDoubleArrayAhoCorasick(list(patterns)) if patterns else None
+
+
+def _finder(automaton: CharwiseDoubleArrayAhoCorasick | None) -> Callable[[str], list[Found]]:
+    if automaton is None:
         return lambda _: []
-    find: Callable[[str], list[Found]] = CharwiseDoubleArrayAhoCorasick(list(patterns)).find_overlapping
+    find: Callable[[str], list[Found]] = automaton.find_overlapping
     return find
 
 

@@ -131,6 +131,7 @@ class Plan:
         self._numbers: dict[Group, int] = {}
         self.groups: list[Group] = []
         self._costs: dict[Key, float] = {}
+        self._lengths: dict[Key, int] = {}
         self._states: dict[tuple[str, str, str], int] = {}
         self.literals: dict[tuple[str, ...], int] = {}  # what expressions need, as groups
         self.rules: list[Compiled] = []
@@ -149,7 +150,7 @@ class Plan:
                     scouts |= clause
         self.scouts = frozenset(scouts)
         firing_first = sorted(scouts, key=lambda key: key not in firing)
-        self.automaton = Automaton({key: self.groups[key] for key in firing_first})
+        self.automaton = Automaton.of({key: self.groups[key] for key in firing_first})
         mask = self.automaton.mask
         # by bit: what it may start
         self.entries: defaultdict[int, list[tuple[int, Route]]] = defaultdict(list)
@@ -272,8 +273,10 @@ class Plan:
 
     def _longest(self, group: int) -> int:
         """Folded characters of its longest word, however it is disguised."""
-        words, evasion = self.groups[group]
-        return max((longest(word, evasion) for word in words), default=0)
+        if group not in self._lengths:
+            words, evasion = self.groups[group]
+            self._lengths[group] = max((longest(word, evasion) for word in words), default=0)
+        return self._lengths[group]
 
     def _ways(
         self, condition: Condition, words: Mapping[Words, int], regexes: Mapping[str, Expression]
@@ -362,13 +365,13 @@ class Plan:
     def closer(self, rule: Compiled) -> Automaton:
         """Finds those words of a rule that bear on a hit and are not looked for in every record."""
         if rule.number not in self._closer:
-            self._closer[rule.number] = Automaton(self._pick(rule.near))
+            self._closer[rule.number] = Automaton.of(self._pick(rule.near))
         return self._closer[rule.number]
 
     def anywhere(self, rule: Compiled) -> Automaton:
         """Finds the words that void a rule wherever they stand."""
         if rule.number not in self._anywhere:
-            self._anywhere[rule.number] = Automaton(self._pick(rule.anywhere))
+            self._anywhere[rule.number] = Automaton.of(self._pick(rule.anywhere))
         return self._anywhere[rule.number]
 
     # tables, looked up once per distinct text

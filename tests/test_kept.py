@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marketwatch.kept import kept
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MARKETWATCH_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_what_was_made_is_not_made_again(home: Path) -> None:
+    made: list[int] = []
+    for _ in range(3):
+        assert kept([b"a", b"b"], lambda: made.append(1) or {"x": [1, 2]}) == {"x": [1, 2]}
+    assert made == [1]
+
+
+def test_other_sources_make_something_else(home: Path) -> None:
+    assert [kept(sources, lambda n=n: n) for n, sources in enumerate(([b"ab"], [b"a", b"b"], [b"a"]))] == [
+        0,
+        1,
+        2,
+    ]
+
+
+def test_a_damaged_file_is_made_anew(home: Path) -> None:
+    kept([b"a"], lambda: 1)
+    (path,) = (home / "data" / "var" / "cache").iterdir()
+    path.write_bytes(path.read_bytes()[:-3])
+    assert kept([b"a"], lambda: 2) == 2
+    assert kept([b"a"], lambda: 3) == 2
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(home: Path) -> None:
+    (home / "data").write_text("no folder")
+    assert kept([b"a"], lambda: 1) == 1
+
+
+def test_old_files_go(home: Path) -> None:
+    for n in range(40):
+        kept([str(n).encode()], lambda: 0)
+    assert len(list((home / "data" / "var" / "cache").iterdir())) == 24
