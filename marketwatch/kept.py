@@ -16,7 +16,7 @@ from marketwatch.config import find_home
 
 Made = TypeVar("Made")
 
-_MOST = 24  # files; the oldest go
+_MOST = 12  # files; the oldest go
 
 
 @cache

@@ -42,6 +42,6 @@ def test_a_folder_that_cannot_be_written_is_done_without(home: Path) -> None:
 
 
 def test_old_files_go(home: Path) -> None:
-    for n in range(40):
+    for n in range(20):
         kept([str(n).encode()], lambda: 0)
-    assert len(list((home / "data" / "var" / "cache").iterdir())) == 24
+    assert len(list((home / "data" / "var" / "cache").iterdir())) == 12

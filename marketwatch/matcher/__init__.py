@@ -31,7 +31,7 @@ class Matcher:
 
     def __init__(self, book: Rulebook, packs: Collection[str] | None = None, *, drafts: bool = False) -> None:
         self.book = book
-        self._plan = Plan(book, packs, drafts=drafts)
+        self._plan = Plan.of(book, packs, drafts=drafts)
 
     @property
     def patterns(self) -> int:

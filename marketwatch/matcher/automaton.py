@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
-from marketwatch.kept import kept
 from marketwatch.text import (
     MAX_HEARD,
     MIN_HEARD,
@@ -29,7 +28,6 @@ EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
 
 _END = itemgetter(1)  # finds come in this order
 _MAX_HITS = 20_000
-_MANY_WORDS = 500
 _DOUBLED = -1  # instead of a pattern
 
 
@@ -64,14 +62,6 @@ class Text(NamedTuple):
 
 class Automaton:
     """Finds the words of some groups, by their numbers, in all ways that the groups admit."""
-
-    @classmethod
-    def of(cls, groups: Mapping[int, Group]) -> Automaton:
-        """As the class itself, but kept on disk for those with many words."""
-        if sum(len(group.words) for group in groups.values()) < _MANY_WORDS:
-            return cls(groups)
-        sources = ("\n".join((str(n), *sorted(g.evasion), "", *g.words)).encode() for n, g in groups.items())
-        return kept(sources, lambda: cls(groups))
 
     def __init__(self, groups: Mapping[int, Group]) -> None:
         patterns: dict[str, dict[int, str]] = {}  # to the groups it is a word of, and its disguise there

@@ -17,7 +17,7 @@ from marketwatch import identifiers
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Found, Place, Sight, Text, Told
 from marketwatch.matcher.expressions import ONE_OF, Expression
-from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Route, Watched
+from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Route, Watched, alternation
 from marketwatch.records import Finding, Record, Tier
 from marketwatch.rulebook import (
     All,
@@ -637,8 +637,7 @@ class Document:
 
     def _stands_by(self, exception: Exemption, hit: Hit) -> bool:
         """Whether the words of an exception stand within reach of a hit, in its clause."""
-        pattern, within = exception.beside, exception.within
-        assert pattern is not None
+        pattern, within = alternation(exception.beside), exception.within
         left = self._left_of(hit, within)
         right = self.folded.text[hit.fend : hit.fend + within].partition(CLAUSE_END)[0]
         if not exception.unless:

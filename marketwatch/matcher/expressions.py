@@ -12,29 +12,37 @@ from marketwatch.text import commonness, fold_word
 
 
 class Expression(NamedTuple):
-    """A compiled expression, sets of folded texts (every match holds a text of each set), and how many characters a
-    match can have at most (None: without end, or it looks at what is around)."""
+    """An expression, sets of folded texts (every match holds a text of each set), and how many characters a match can
+    have at most (None: without end, or it looks at what is around)."""
 
-    compiled: Any
+    pattern: str
     literals: tuple[tuple[str, ...], ...]
     width: int | None
+
+    @property
+    def compiled(self) -> Any:
+        return _compiled(self.pattern)
 
 
 ONE_OF = re.compile("\\[[\u3400-\u9fff]+\\]")  # what a rule's single characters become
 
 
 @cache
-def expression(pattern: str) -> Expression:
+def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.max_mem = 8 << 20
     options.log_errors = False
     options.case_sensitive = False
-    compiled = re.compile(pattern) if ONE_OF.fullmatch(pattern) else re2.compile(pattern, options)
+    return re.compile(pattern) if ONE_OF.fullmatch(pattern) else re2.compile(pattern, options)
+
+
+@cache
+def expression(pattern: str) -> Expression:
     parsed = _parsed(pattern)
     width = (
         None if parsed is None or re.search(r"\\[bBAz]|(?<![\[\\])\^|\$", pattern) else parsed.getwidth()[1]
     )
-    return Expression(compiled, required_literals(pattern), width if width and width <= _MAX_WIDTH else None)
+    return Expression(pattern, required_literals(pattern), width if width and width <= _MAX_WIDTH else None)
 
 
 _MAX_WIDTH = 60

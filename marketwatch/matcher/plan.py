@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from marketwatch.kept import kept
 from marketwatch.matcher.automaton import Automaton, Group
 from marketwatch.matcher.expressions import Expression, expression
 from marketwatch.records import Record
@@ -62,7 +63,7 @@ class Exemption(NamedTuple):
     group: int
     within: int
     unless: bool
-    beside: re.Pattern[str] | None
+    beside: tuple[str, ...]
 
 
 class Compiled(NamedTuple):
@@ -111,6 +112,7 @@ _MAX_WAYS = 64
 _WORTH = 30
 # Per million words: a clause met oftener stands in most texts and tells little.
 _TOO_COMMON = 1500.0
+_MANY_RULES = 100
 _NO_WORDS = Group((), frozenset())
 _PLAIN = frozenset({"separators", "variants"})
 _COMMENTS = frozenset({"comments"})
@@ -123,6 +125,21 @@ VAGUE = re.compile(r"其他|其它|杂货|闲置|二手|未分类|全部|默认|
 
 class Plan:
     """A rulebook, or some of its packs, made ready to judge by."""
+
+    @classmethod
+    def of(cls, book: Rulebook, packs: Collection[str] | None, *, drafts: bool) -> Plan:
+        """As the class itself, but kept on disk for a book of many rules."""
+        if len(book.rules) < _MANY_RULES:
+            return cls(book, packs, drafts=drafts)
+        some = "all" if packs is None else " ".join(sorted(packs))
+        sources = (
+            str(book.folder),
+            book.version,
+            some,
+            str(drafts),
+            " ".join(rule.id for rule in book.rules),
+        )
+        return kept(map(str.encode, sources), lambda: cls(book, packs, drafts=drafts))
 
     def __init__(self, book: Rulebook, packs: Collection[str] | None, *, drafts: bool) -> None:
         self.book = book
@@ -150,7 +167,7 @@ class Plan:
                     scouts |= clause
         self.scouts = frozenset(scouts)
         firing_first = sorted(scouts, key=lambda key: key not in firing)
-        self.automaton = Automaton.of({key: self.groups[key] for key in firing_first})
+        self.automaton = Automaton({key: self.groups[key] for key in firing_first})
         mask = self.automaton.mask
         # by bit: what it may start
         self.entries: defaultdict[int, list[tuple[int, Route]]] = defaultdict(list)
@@ -226,14 +243,14 @@ class Plan:
         excepts = []
         anywhere: set[int] = set()
         for e in rule.excepts:
-            group, beside = -1, None
+            group, beside = -1, tuple[str, ...]()
             if e.kind in ("phrase", "anywhere"):
                 group = self._group(tuple(self.book.words(e.words)), _PLAIN)
             if e.kind == "anywhere":
                 anywhere.add(group)
                 continue
             if e.unless or e.kind != "phrase":
-                beside = self._alternation(e.unless or e.words)
+                beside = tuple(self.book.words(e.unless or e.words))
             excepts.append(Exemption(e.kind, group, e.within, e.unless is not None, beside))
         phrases = {e.group for e in excepts if e.group >= 0}
         ways = self._ways(rule.when, words, regexes)
@@ -365,13 +382,13 @@ class Plan:
     def closer(self, rule: Compiled) -> Automaton:
         """Finds those words of a rule that bear on a hit and are not looked for in every record."""
         if rule.number not in self._closer:
-            self._closer[rule.number] = Automaton.of(self._pick(rule.near))
+            self._closer[rule.number] = Automaton(self._pick(rule.near))
         return self._closer[rule.number]
 
     def anywhere(self, rule: Compiled) -> Automaton:
         """Finds the words that void a rule wherever they stand."""
         if rule.number not in self._anywhere:
-            self._anywhere[rule.number] = Automaton.of(self._pick(rule.anywhere))
+            self._anywhere[rule.number] = Automaton(self._pick(rule.anywhere))
         return self._anywhere[rule.number]
 
     # tables, looked up once per distinct text
@@ -465,7 +482,7 @@ def _state_key(state: str, path: str) -> tuple[str, str, str]:
     return ("attribute", base.removeprefix("attributes."), state)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def alternation(words: tuple[str, ...]) -> re.Pattern[str]:
     """Any of some words, in folded text."""
     return re.compile("|".join(re.escape(fold_word(word)) for word in words if fold_word(word)) or r"(?!)")
