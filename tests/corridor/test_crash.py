@@ -18,9 +18,9 @@ from marketwatch.work import FROZEN
 
 TARGETS, PAGES, DELAY, PER_SITE = 16, 15, 0.02, 2
 IN_FLIGHT = 4 * PER_SITE  # four lanes
-UNTOLD = (
-    2 * 4 * 6
-)  # what a frozen process had fetched in the window it was committing and the one after: nobody else can know
+# What a frozen process had fetched in the window it was committing and the one after: nobody else can know. A lane asks
+# at most once every DELAY, a window lasts a quarter of a second, and a slow disk fills them both.
+UNTOLD = 2 * 4 * round(0.25 / DELAY)
 
 
 @pytest.fixture
