@@ -135,14 +135,13 @@ def test_backtest_shows_what_a_change_would_catch(tmp_path):
 
     changed = tmp_path / "rules"
     shutil.copytree(CHECKOUT / "rules", changed)
-    pack = changed / "packs" / "wildlife.yaml"
-    pack.write_text(pack.read_text("utf-8").replace("穿山甲、", "").replace("穿山甲,", ""), "utf-8")
+    (changed / "local" / "off.yaml").write_text("- {rule: wildlife-pangolin, enabled: false}\n", "utf-8")
     records = tmp_path / "records.jsonl"
     records.write_text('{"id": "a", "title": "野生穿山甲 一手货源"}\n', "utf-8")
     same = run("rules", "backtest", "rules", "rules", "--records", str(records))
     assert "wildlife-pangolin\t0\t0\t1" in same.stdout
     lost = run("rules", "backtest", "rules", str(changed), "--records", str(records), code=1)
-    assert "  a 野生穿山甲" in lost.stdout
+    assert "- wildlife-pangolin  a 野生穿山甲" in lost.stdout
 
 
 def test_a_sample_is_marked_and_measured(tmp_path):

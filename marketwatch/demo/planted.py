@@ -83,7 +83,7 @@ VIOLATIONS: tuple[Plant, ...] = (
     # special supply
     goods("special_supply", "title", "酒类/白酒", "人民大会堂特供酒 53度 酱香型 礼盒", also=("state_endorsement",)),
     goods("special_supply", "title", "酒类/白酒", "国.宴.专.供 白酒 陶坛装", also=("state_endorsement",), note="隔字"),
-    goods("special_supply", "description", "茶/红茶", "老丛红茶 礼盒 长辈款", description="本品为军区内供茶，市面上不多见。", also=("military_goods", "state_endorsement")),
+    goods("special_supply", "description", "茶/红茶", "老丛红茶 礼盒 长辈款", description="本品为军区内供茶，市面上没有第二家。", also=("military_goods", "state_endorsement", "absolute_terms")),
     goods("special_supply", "title", "酒类/白酒", "机关特gong酒 老瓶身 整箱", also=("state_endorsement",), note="拼音"),
     dish("special_supply", "title", "粤式烧腊", "国宴特供 清炖狮子头", also=("state_endorsement",)),
     room("special_supply", "title", "乡味", "军区特供酒专场 今晚开箱", also=("military_goods", "state_endorsement")),
