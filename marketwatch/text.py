@@ -131,7 +131,8 @@ def _tables() -> tuple[Table, Table]:
     return light, full
 
 
-def _codes(text: str) -> Table:
+def points(text: str) -> Table:
+    """The code points of a text."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
@@ -143,7 +144,7 @@ def _short_table() -> Short:
 
 def light(text: str) -> str:
     """Width, case, traditional characters and look-alikes undone, character by character: same length, same offsets."""
-    return _tables()[0][_codes(text)].tobytes().decode("utf-32-le", "surrogatepass")
+    return _tables()[0][points(text)].tobytes().decode("utf-32-le", "surrogatepass")
 
 
 _MAX_PASSAGES = 64
@@ -165,7 +166,7 @@ class Folded:
             self._full = _short_table().take(np.frombuffer(units, np.uint16))
             text = str(self._full.data, "utf-16-le")
         else:
-            self._full = _tables()[1].take(_codes(original))
+            self._full = _tables()[1].take(points(original))
             text = str(self._full.data, "utf-32-le")
         self.text: str = text.replace("\0", "")
 
@@ -178,20 +179,24 @@ class Folded:
         return int(self.offsets[start]), int(self.offsets[end - 1]) + 1
 
     @cached_property
-    def _doubles(self) -> tuple[Table | Short, npt.NDArray[np.bool_], list[int]]:
-        """The folded text as codes; which of them the next one repeats; and where two such stand close together."""
-        units = self.text.encode("utf-16-le", "surrogatepass")
-        short = len(units) == 2 * len(self.text)
-        codes: Table | Short = np.frombuffer(units, np.uint16) if short else _codes(self.text)
+    def points(self) -> Table | Short:
+        """The code points of `text`."""
+        return self._full[self._full != 0]
+
+    @cached_property
+    def _doubles(self) -> tuple[npt.NDArray[np.bool_], list[int]]:
+        """Which characters of the folded text the next one repeats, and where two such stand close together."""
+        codes = self.points
         same = codes[1:] == codes[:-1]
         marks = same.nonzero()[0]
         marks = marks[codes[marks] >= 0x3400]
-        return codes, same, marks[:-1][np.diff(marks) <= 2].tolist()
+        return same, marks[:-1][np.diff(marks) <= 2].tolist()
 
     def repeats(self, first: int = 0, last: int | None = None) -> list[tuple[str, list[int]]]:
         """Passages of a slice of the folded text where characters are doubled one after the other (特特供供) or
         tripled, with doubles removed: the collapsed passage, and for each of its characters its folded index."""
-        codes, same, near = self._doubles
+        same, near = self._doubles
+        codes = self.points
         last = len(codes) if last is None else last
         out: list[tuple[str, list[int]]] = []
         done = -1
@@ -414,12 +419,16 @@ def _sounds() -> Short:
     return table
 
 
+def sounds_of(codes: Table | Short) -> Table | Short:
+    """As `sounded`, of code points."""
+    if codes.dtype == np.uint16:
+        return _sounds().take(codes)
+    return np.where(codes <= 0xFFFF, _sounds().take(codes, mode="clip"), codes)
+
+
 def sounded(text: str) -> str:
     """A folded text with a code for the syllable of each character that has one: same length, same offsets."""
-    units = text.encode("utf-16-le", "surrogatepass")
-    if len(units) == 2 * len(text):
-        return _sounds().take(np.frombuffer(units, np.uint16)).tobytes().decode("utf-16-le", "surrogatepass")
-    return "".join([chr(_sounds()[ord(char)]) if char <= "\uffff" else char for char in text])
+    return str(sounds_of(points(text)).astype("<u4").data, "utf-32-le", "surrogatepass")
 
 
 class _Sounds(dict[str, str]):
@@ -462,10 +471,10 @@ _AROUND = 8  # characters on both sides of pinyin that a word with it may take i
 _MAX_READINGS = 3
 
 
-def letters(text: str) -> list[tuple[int, int]]:
+def letters(text: str, codes: Table | Short | None = None) -> list[tuple[int, int]]:
     """Slices of a folded text that may be pinyin: whole runs of letters that are syllables, and either more than one
-    or beside a Chinese character or numeral."""
-    letter = _codes(text) - ord("a") < 26  # unsigned: what comes before a is far above z
+    or beside a Chinese character or numeral. `codes`: its code points, where they are known."""
+    letter = (points(text) if codes is None else codes) - ord("a") < 26  # unsigned: what comes before a is far above z
     edges = (np.flatnonzero(letter[1:] != letter[:-1]) + 1).tolist()
     if len(letter) and letter[0]:
         edges.insert(0, 0)

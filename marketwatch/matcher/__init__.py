@@ -1,7 +1,7 @@
 """Judges records by a rulebook: record in, findings out. Pure.
 
-A `Plan` is a rulebook made ready: one automaton with the rarest words of every rule and their disguises. A `Document`
-is one record: one pass of the automaton over its folded text says which rules can hold at all; only those are
+A `Plan` is a rulebook made ready: the rarest words of every rule and their disguises, in one trie. A `Document` is one
+record: one sweep over its folded text says which rules can hold at all; only those are
 evaluated, and the rest of their words looked for where they bear on the first. Rules without words start from the
 state of fields.
 """
@@ -36,7 +36,7 @@ class Matcher:
     @property
     def patterns(self) -> int:
         """How many ways of writing words are looked for in every record."""
-        return len(self._plan.automaton.patterns)
+        return len(self._plan.sweep.patterns)
 
     def starts(self) -> Iterator[tuple[Rule, tuple[str, ...], float]]:
         """Each way that a rule can come to hold by words: those that are looked for first, and how common they are

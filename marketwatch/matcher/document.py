@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from itertools import accumulate, islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from marketwatch import identifiers
 from marketwatch.matcher import values
-from marketwatch.matcher.automaton import Found, Place, Sight, Text, Told
+from marketwatch.matcher.automaton import Place, Sight, Text
 from marketwatch.matcher.expressions import ONE_OF, Expression
 from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Route, Watched, alternation
 from marketwatch.records import Finding, Record, Tier
@@ -38,13 +38,14 @@ from marketwatch.rulebook import (
 )
 from marketwatch.text import (
     CLAUSE_END,
+    Spelling,
     fold,
     fold_word,
     is_han,
     letters,
     light,
     light_char,
-    sounded,
+    sounds_of,
     spellings,
 )
 
@@ -127,8 +128,8 @@ class Batch:
         shown = [texts_of(record) for record in records]
         self.joined = CLAUSE_END.join([text for texts in shown for text in texts])
         self.folded = fold(self.joined)
-        text = self.folded.text
-        self.sounds = sounded(text)
+        text, codes = self.folded.text, self.folded.points
+        sounds = sounds_of(codes)
         bounds: list[int] = []
         at = 0
         for texts in shown:
@@ -136,22 +137,14 @@ class Batch:
             bounds += (at, max(at, at + size - 1))
             at += size
         folded: list[int] = self.folded.offsets.searchsorted(bounds).tolist()
-        found, told = plan.automaton.find(text), plan.automaton.hear(text, self.sounds, 0, len(text))
-        runs = letters(text)
-        self.documents: list[Document] = []
-        for number, record in enumerate(records):
-            first, last = folded[2 * number : 2 * number + 2]
-            self.documents.append(
-                Document(
-                    self,
-                    record,
-                    Bounds(bounds[2 * number], bounds[2 * number + 1], first, last),
-                    shown[number],
-                    _between(found, first, last),
-                    _between(told, first, last),
-                    _between(runs, first, last),
-                )
-            )
+        heard = str(sounds.astype("<u4").data, "utf-32-le", "surrogatepass")
+        runs = letters(text, codes)
+        places = [Bounds(*ends) for ends in zip(bounds[::2], bounds[1::2], folded[::2], folded[1::2], strict=True)]
+        read = [
+            Text(text, heard, self.folded.repeats(*place[2:]), _spelled(text, runs, *place[2:])) for place in places
+        ]
+        sights = plan.sweep.sights(read, codes, sounds, folded[1::2])
+        self.documents = list(map(partial(Document, self), records, places, shown, read, sights))
 
 
 class Bounds(NamedTuple):
@@ -163,38 +156,24 @@ class Bounds(NamedTuple):
     folded_last: int
 
 
-_Ending = TypeVar("_Ending", bound=tuple[Any, ...])
-_END = operator.itemgetter(1)
-
-
-def _between(ordered: list[_Ending], first: int, last: int) -> list[_Ending]:
-    """Those that end between two places, of some that are ordered by their ends."""
-    return ordered[bisect_left(ordered, first, key=_END) : bisect_right(ordered, last, key=_END)]
+def _spelled(text: str, runs: list[tuple[int, int]], first: int, last: int) -> list[Spelling]:
+    """The readings of those of the `letters` of a text that stand in a slice of it."""
+    runs = runs[bisect_left(runs, (first, first)) : bisect_left(runs, (last, last))]
+    return list(islice(spellings(text, runs, first, last), _MAX_SPELLINGS)) if runs else []
 
 
 class Document:
-    """One record of a batch: `found`, `told` and `runs` are what the batch has seen in it."""
+    """One record of a batch: its place there, its texts, how they read, and what the batch has seen in them."""
 
     def __init__(
-        self,
-        batch: Batch,
-        record: Record,
-        bounds: Bounds,
-        texts: list[str],
-        found: list[Found],
-        told: list[Told],
-        runs: list[tuple[int, int]],
+        self, batch: Batch, record: Record, bounds: Bounds, texts: list[str], text: Text, sight: Sight
     ) -> None:
         self.plan, self.joined, self.folded = batch.plan, batch.joined, batch.folded
-        self.record, self.texts = record, texts
+        self.record, self.texts, self.text, self.sight = record, texts, text, sight
         self.first, self.last, *folded = bounds
         self.whole = (folded[0], folded[1])
-        text = self.folded.text
-        spelled = list(islice(spellings(text, runs, *self.whole), _MAX_SPELLINGS)) if runs else []
-        self.text = Text(text, batch.sounds, self.folded.repeats(*self.whole), spelled)
-        self.sight = self.plan.automaton.sight(self.text, found, told)
         self.states = self._states()
-        self.present = self.sight.met | self.states
+        self.present = sight.met | self.states
         self._hits: dict[tuple[int, int], _Hits] = {}
         self._fields: dict[str, list[Any] | None] = {}
         # By rule: slices of the folded text that bear on it, and what was seen there, and anywhere.

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from marketwatch.kept import kept
-from marketwatch.matcher.automaton import Automaton, Group
+from marketwatch.matcher.automaton import Automaton, Group, Sweep
 from marketwatch.matcher.expressions import Expression, expression
 from marketwatch.records import Record
 from marketwatch.rulebook import (
@@ -167,8 +167,8 @@ class Plan:
                     scouts |= clause
         self.scouts = frozenset(scouts)
         firing_first = sorted(scouts, key=lambda key: key not in firing)
-        self.automaton = Automaton({key: self.groups[key] for key in firing_first})
-        mask = self.automaton.mask
+        self.sweep = Sweep({key: self.groups[key] for key in firing_first})
+        mask = self.sweep.mask
         # by bit: what it may start
         self.entries: defaultdict[int, list[tuple[int, Route]]] = defaultdict(list)
         for number, first, rest, reach in routes:
@@ -215,7 +215,7 @@ class Plan:
         bits: defaultdict[str, int] = defaultdict(int)
         for (other, path, state), key in self._states.items():
             if other == sort and path in paths:
-                bits[state] |= self.automaton.mask(frozenset({key}))
+                bits[state] |= self.sweep.mask(frozenset({key}))
         numbers = {state.partition(" ")[2] for state in bits if " " in state}
         return Watched(
             bits["shown"] | bits["present"],

@@ -1,0 +1,160 @@
+"""Finds tens of thousands of words in long texts, with numpy.
+
+A double-array trie (Aoe 1989), one array a level. All places of a text go down it together, a level a step: after two
+characters a quarter of them are left, after three one in fifty. An automaton that follows the text character by
+character waits for its tables, which do not fit the cache; here the reads do not wait for one another
+(docs/decisions/0035).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[Any]
+
+_CHUNK = 1 << 18  # characters: what a search needs at a time stays small
+_ROOM = 4  # places for each state where most rows are long, at the second characters
+_BIG = 8  # children: rows of more are put down one by one, the largest first
+_TRIES = (16, 64, 256, 1024, 4096)
+
+
+class Finds(NamedTuple):
+    """Slices of a text, and the number of the word that stands there; by their ends."""
+
+    starts: Ints
+    ends: Ints
+    words: Ints
+
+
+class _Level(NamedTuple):
+    """The step from states to those one character longer: `base[state] + code` is where such a state would stand, and it
+    stands there if `check` has the state it came from. `word`: the number of the word that ends there, or -1."""
+
+    base: Ints
+    check: Ints
+    word: Ints
+
+
+class Trie:
+    """Finds all places of some words, none of them empty and none twice; a word's number is its index."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        points = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
+        sizes = np.fromiter(map(len, words), np.int64, len(words))
+        starts = np.cumsum(sizes) - sizes
+        known = np.unique(points)
+        self._codes = np.zeros(0x110000, np.uint16)  # 0: a character of no word
+        self._codes[known] = np.arange(1, len(known) + 1)
+        codes = self._codes[points].astype(np.int64)
+        width = len(known) + 1
+
+        going = np.arange(len(words))
+        states, count = codes[starts], width
+        self._first = np.full(width, -1, np.int32)
+        self._levels: list[_Level] = []
+        ended, depth = sizes == 1, 1
+        self._first[states[ended]] = going[ended]
+        while not ended.all():
+            going, states = going[~ended], states[~ended]
+            edges, to = np.unique(states << 16 | codes[starts[going] + depth], return_inverse=True)
+            level, places = _level(edges >> 16, edges & 0xFFFF, count, width, _ROOM if depth == 1 else 2)
+            states, count, depth = places[to], len(level.word), depth + 1
+            ended = sizes[going] == depth
+            level.word[states[ended]] = going[ended]
+            self._levels.append(level)
+
+    def find(self, points: Ints) -> Finds:
+        """The places of words in a text that is given by its code points."""
+        reach = len(self._levels)
+        parts: list[tuple[Ints, Ints, Ints]] = []
+        for begin in range(0, len(points), _CHUNK):
+            codes = self._codes.take(points[begin : begin + _CHUNK + reach])
+            for at, size, word in self._descend(codes, min(_CHUNK, len(codes))):
+                parts.append((at + begin, at + (begin + size), word))
+        starts, ends, words = (
+            (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else [np.empty(0, np.int64)] * 3
+        )
+        order = ends.argsort(kind="stable")
+        return Finds(starts[order], ends[order], words[order])
+
+    def _descend(self, codes: Ints, stop: int) -> list[tuple[Ints, int, Ints]]:
+        """Places before `stop` where words stand, level by level: index, number of characters, word."""
+        word = self._first.take(codes[:stop])
+        at = (word >= 0).nonzero()[0]
+        out = [(at, 1, word[at])]
+        at, states = np.arange(min(stop, len(codes) - 1)), codes[:stop]
+        for depth, (base, check, words) in enumerate(self._levels, 1):
+            following = codes[1 : len(at) + 1] if depth == 1 else codes.take(at + depth, mode="clip")
+            states = states[: len(at)]
+            to = base.take(states)
+            to += following
+            stays = (check.take(to) == states).nonzero()[0]
+            at, states = at[stays], to[stays]
+            if depth > 1 and len(at) and at[-1] + depth >= len(codes):
+                inside = at + depth < len(codes)
+                at, states = at[inside], states[inside]
+            if not len(at):
+                break
+            word = words.take(states)
+            ends = (word >= 0).nonzero()[0]
+            out.append((at[ends], depth + 1, word[ends]))
+        return out
+
+
+def _level(parents: Ints, codes: Ints, count: int, width: int, room: int) -> tuple[_Level, Ints]:
+    """A level with these edges, sorted by their parents, of which there may be `count`; and where each leads."""
+    rows = np.flatnonzero(np.diff(parents, prepend=-1))
+    sizes = np.diff(rows, append=len(parents))
+    random = np.random.default_rng(len(parents))
+    places = max(64, room * len(parents))
+    while (bases := _placed(codes, rows, sizes, places, width, random)) is None:
+        places *= 2
+    to = np.repeat(bases, sizes) + codes
+    size = places + width
+    kind = np.uint16 if count < 0xFFFF else np.int32
+    base = np.full(count, size, np.int32)  # of a state without children: behind all places, where nothing is checked
+    base[parents[rows]] = bases
+    check = np.full(size + width, np.iinfo(kind).max, kind)
+    check[to] = parents
+    return _Level(base, check, np.full(size, -1, np.int32)), to
+
+
+def _placed(
+    codes: Ints, rows: Ints, sizes: Ints, places: int, width: int, random: np.random.Generator
+) -> Ints | None:
+    """A base for each row of codes so that no two meet, or None if that is hard to find among so many places."""
+    taken = np.zeros(places + width, bool)
+    bases = np.zeros(len(rows), np.int64)
+    large = np.flatnonzero(sizes > _BIG)
+    for row in large[sizes[large].argsort(kind="stable")[::-1]].tolist():
+        children = codes[rows[row] : rows[row] + sizes[row]]
+        for tries in _TRIES:
+            chances = random.integers(0, places, tries)
+            free = np.flatnonzero(~taken[chances[:, None] + children].any(1))
+            if len(free):
+                break
+        else:
+            return None
+        bases[row] = chances[free[0]]
+        taken[bases[row] + children] = True
+    owner = np.empty(places + width, np.int64)
+    for size in range(_BIG, 0, -1):
+        left = np.flatnonzero(sizes == size)
+        for _ in range(_TRIES[-1]):
+            if not len(left):
+                break
+            chances = random.integers(0, places, len(left))
+            to = chances[:, None] + codes[rows[left][:, None] + np.arange(size)]
+            number = np.arange(len(left))[:, None]
+            owner[to] = number
+            free = ((owner[to] == number) & ~taken[to]).all(1)
+            bases[left[free]] = chances[free]
+            taken[to[free]] = True
+            left = left[~free]
+        else:
+            return None
+    return bases
