@@ -13,11 +13,15 @@ from functools import cache, cached_property, lru_cache, partial
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from marketwatch import identifiers
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Place, Sight, Text
 from marketwatch.matcher.expressions import ONE_OF, Expression
-from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Route, Watched, alternation
+from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Watched, alternation
+from marketwatch.matcher.routes import Route, UnderWay
+from marketwatch.matcher.sweep import Glance
 from marketwatch.records import Finding, Record, Tier
 from marketwatch.rulebook import (
     All,
@@ -143,8 +147,15 @@ class Batch:
         read = [
             Text(text, heard, self.folded.repeats(*place[2:]), _spelled(text, runs, *place[2:])) for place in places
         ]
-        sights = plan.sweep.sights(read, codes, sounds, folded[1::2])
-        self.documents = list(map(partial(Document, self), records, places, shown, read, sights))
+        states = [_states(plan, record) for record in records]
+        glances, present = plan.sweep.look(read, codes, sounds, folded[1::2], states)
+        scopes = [plan.in_scope(record) for record in records]
+        under_way = plan.routes.under_way(present, np.stack([scope.row for scope in scopes]))
+        for some, scope in zip(under_way, scopes, strict=True):
+            some.update((number, []) for number in plan.always if number in scope.rules)
+        self.documents = list(
+            map(partial(Document, self), records, places, shown, read, glances, states, under_way)
+        )
 
 
 class Bounds(NamedTuple):
@@ -162,18 +173,42 @@ def _spelled(text: str, runs: list[tuple[int, int]], first: int, last: int) -> l
     return list(islice(spellings(text, runs, first, last), _MAX_SPELLINGS)) if runs else []
 
 
+def _states(plan: Plan, record: Record) -> int:
+    """The states of the fields of a record that rules watch, as bits."""
+    shop = record.shop
+    present = 0
+    for one, watched in ((record, plan.watched[""]), (shop, plan.watched["shop"])):
+        if one is not None:
+            for name in (
+                one.__pydantic_fields_set__ & watched.keys()
+            ):  # the property costs as much as the rest
+                present |= _state(getattr(one, name), watched[name])
+    known = plan.attribute_bits
+    for key, text in (record.attributes or {}).items():
+        if watch := known.get(key) or plan.attribute_states(key):
+            present |= _state(text, watch)
+    return present
+
+
 class Document:
     """One record of a batch: its place there, its texts, how they read, and what the batch has seen in them."""
 
     def __init__(
-        self, batch: Batch, record: Record, bounds: Bounds, texts: list[str], text: Text, sight: Sight
+        self,
+        batch: Batch,
+        record: Record,
+        bounds: Bounds,
+        texts: list[str],
+        text: Text,
+        sight: Glance,
+        states: int,
+        under_way: UnderWay,
     ) -> None:
         self.plan, self.joined, self.folded = batch.plan, batch.joined, batch.folded
-        self.record, self.texts, self.text, self.sight = record, texts, text, sight
+        self.record, self.texts, self.text = record, texts, text
+        self.sight, self.states, self.under_way = sight, states, under_way
         self.first, self.last, *folded = bounds
         self.whole = (folded[0], folded[1])
-        self.states = self._states()
-        self.present = sight.met | self.states
         self._hits: dict[tuple[int, int], _Hits] = {}
         self._fields: dict[str, list[Any] | None] = {}
         # By rule: slices of the folded text that bear on it, and what was seen there, and anywhere.
@@ -194,20 +229,7 @@ class Document:
 
     def triggered(self) -> list[int]:
         """Rules that may hold: in scope, and for one of their routes all that is looked for is there."""
-        plan, present = self.plan, self.present
-        (scope, firing), entries = plan.in_scope(self.record), plan.entries
-        under_way: dict[int, list[Route]] = {number: [] for number in plan.always if number in scope}
-        fired = present & firing
-        while fired:
-            bit = fired & -fired
-            fired ^= bit
-            for number, route in entries[bit]:
-                if number in scope:
-                    for clause in route.also:
-                        if not clause & present:
-                            break
-                    else:
-                        under_way.setdefault(number, []).append(route)
+        under_way = self.under_way
         return [number for number in sorted(under_way) if self._goes_on(number, under_way[number])]
 
     def _goes_on(self, number: int, routes: list[Route]) -> bool:
@@ -245,7 +267,7 @@ class Document:
         near = self._beside(self.plan.rules[number])
         for route in going:
             for clause, states in route.later:
-                if not (states & self.present or near.meets(clause)):
+                if not (states & sight.met or near.meets(clause)):
                     break
             else:
                 return True
@@ -258,22 +280,6 @@ class Document:
             windows = self._windows.get(number, [self.whole])
             self._near[number] = self.plan.closer(compiled).look(self.text, windows)
         return self._near[number]
-
-    def _states(self) -> int:
-        """The states of fields that rules watch, as bits."""
-        plan, record, shop = self.plan, self.record, self.record.shop
-        present = 0
-        for one, watched in ((record, plan.watched[""]), (shop, plan.watched["shop"])):
-            if one is not None:
-                for name in (
-                    one.__pydantic_fields_set__ & watched.keys()
-                ):  # the property costs as much as the rest
-                    present |= _state(getattr(one, name), watched[name])
-        known = plan.attribute_bits
-        for key, text in (record.attributes or {}).items():
-            if watch := known.get(key) or plan.attribute_states(key):
-                present |= _state(text, watch)
-        return present
 
     # hits
 

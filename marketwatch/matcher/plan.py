@@ -13,9 +13,14 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
 from marketwatch.kept import kept
-from marketwatch.matcher.automaton import Automaton, Group, Sweep
+from marketwatch.matcher.automaton import Automaton, Group
 from marketwatch.matcher.expressions import Expression, expression
+from marketwatch.matcher.routes import Clause, Key, Route, Routes
+from marketwatch.matcher.sweep import Sweep
+from marketwatch.matcher.trie import Ints
 from marketwatch.records import Record
 from marketwatch.rulebook import (
     All,
@@ -36,24 +41,6 @@ from marketwatch.rulebook import (
     walk,
 )
 from marketwatch.text import commonness, fold_word, longest
-
-Key = int
-"""A word group, or a state of a field, by number."""
-
-Clause = frozenset[Key]
-"""One of these must be there."""
-
-
-class Route(NamedTuple):
-    """One way a rule can hold. It is under way when `first` and every clause of `also` are met. Then the words of
-    `later`, or else a state of a field, are looked for within `reach` folded characters of the words of `first` (None:
-    anywhere in the record)."""
-
-    first: Clause
-    also: tuple[int, ...]  # as bits
-    later: tuple[tuple[Clause, int], ...]  # words, and states as bits
-    reach: int | None
-
 
 class Exemption(NamedTuple):
     """An exception of a rule: a phrase that allows what it holds (the group of its words; else -1), and what must not
@@ -92,10 +79,10 @@ class Watched(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """What is in scope for some kind of page: rules, and the bits that may start one of them."""
+    """The rules in scope for some kind of page: their numbers, and for each rule whether it is one of them."""
 
     rules: frozenset[int]
-    firing: int
+    row: Ints
 
 
 class _Way(NamedTuple):
@@ -169,13 +156,21 @@ class Plan:
         firing_first = sorted(scouts, key=lambda key: key not in firing)
         self.sweep = Sweep({key: self.groups[key] for key in firing_first})
         mask = self.sweep.mask
-        # by bit: what it may start
-        self.entries: defaultdict[int, list[tuple[int, Route]]] = defaultdict(list)
-        for number, first, rest, reach in routes:
-            also = tuple(mask(clause) for clause in rest if clause <= scouts)
-            later = tuple((clause, mask(clause & scouts)) for clause in rest if self._hidden(clause, scouts))
-            for key in first:
-                self.entries[mask(frozenset({key}))].append((number, Route(first, also, later, reach)))
+        along = [[clause for clause in rest if clause <= scouts] for _, _, rest, _ in routes]
+        self.routes = Routes(
+            [
+                Route(
+                    number,
+                    first,
+                    tuple(map(mask, also)),
+                    tuple((clause, mask(clause & scouts)) for clause in rest if self._hidden(clause, scouts)),
+                    reach,
+                )
+                for (number, first, rest, reach), also in zip(routes, along, strict=True)
+            ],
+            along,
+            self.sweep.column,
+        )
         self._closer: dict[int, Automaton] = {}
         self._anywhere: dict[int, Automaton] = {}
 
@@ -366,7 +361,7 @@ class Plan:
 
     def starts(self) -> set[tuple[int, Clause]]:
         """Each rule with what starts one of its routes."""
-        return {(number, route.first) for entries in self.entries.values() for number, route in entries}
+        return {(route.rule, route.first) for route in self.routes.routes}
 
     def _cost(self, clause: Clause) -> float:
         """How often a clause is met, roughly: short words often, plain presence nearly always."""
@@ -420,8 +415,9 @@ class Plan:
                 n for n, c in enumerate(self.rules)
                 if (comments or c.fields != _COMMENTS) and self._admits(c, record)
             )  # fmt: skip
-            firing = sum(bit for bit, starts in self.entries.items() if any(n in rules for n, _ in starts))
-            scope = Scope(rules, firing)
+            row = np.zeros(len(self.rules), bool)
+            row[list(rules)] = True
+            scope = Scope(rules, row)
             if len(self._scopes) < 20_000:
                 self._scopes[key] = scope
         return scope

@@ -1,0 +1,71 @@
+"""The ways in which rules can come to hold, and which of them are under way in a batch of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from marketwatch.matcher.sweep import Table
+from marketwatch.matcher.trie import Ints
+
+Key = int
+"""A word group, or a state of a field, by number."""
+
+Clause = frozenset[Key]
+"""One of these must be there."""
+
+
+class Route(NamedTuple):
+    """One way a rule can hold. It is under way when `first` and every clause of `also` are met. Then the words of
+    `later`, or else a state of a field, are looked for within `reach` folded characters of the words of `first` (None:
+    anywhere in the record)."""
+
+    rule: int
+    first: Clause
+    also: tuple[int, ...]  # as bits
+    later: tuple[tuple[Clause, int], ...]  # words, and states as bits
+    reach: int | None
+
+
+UnderWay = dict[int, list[Route]]
+"""By rule."""
+
+
+class Routes:
+    """All routes, and for each the clauses that must be met besides the first one; `column` tells that of a key."""
+
+    def __init__(
+        self, routes: Sequence[Route], also: Sequence[Sequence[Clause]], column: Callable[[Key], int]
+    ) -> None:
+        self.routes = routes
+        starting: list[list[int]] = []
+        for number, route in enumerate(routes):
+            for place in map(column, route.first):
+                starting += [[] for _ in range(place + 1 - len(starting))]
+                starting[place].append(number)
+        clauses = {clause: number for number, clause in enumerate({c: None for some in also for c in some})}
+        self._width = len(starting)
+        self._starting = Table(starting)
+        self._also = Table([clauses[clause] for clause in some] for some in also)
+        self._members = Table(map(column, clause) for clause in clauses)
+        self._rules = np.array([route.rule for route in routes], np.int64)
+
+    def under_way(self, present: Ints, in_scope: Ints) -> list[UnderWay]:
+        """For each text the routes that are under way, of what is there by text and column, and of the rules that are in
+        scope by text and number."""
+        text, column = present[:, : self._width].nonzero()
+        route, which = self._starting.of(column)
+        text = text[which]
+        keep = in_scope[text, self._rules[route]]
+        route, text = route[keep], text[keep]
+        clause, of = self._also.of(route)
+        member, which = self._members.of(clause)
+        met = np.bincount(which[present[text[of[which]], member]], minlength=len(clause)) > 0
+        keep = np.bincount(of[~met], minlength=len(route)) == 0
+        out: list[UnderWay] = [{} for _ in present]
+        for where, number in zip(text[keep].tolist(), route[keep].tolist(), strict=True):
+            one = self.routes[number]
+            out[where].setdefault(one.rule, []).append(one)
+        return out
