@@ -98,7 +98,7 @@ _MAX_WAYS = 64
 # A clause met that much oftener than what starts a route is not worth looking for in every record.
 _WORTH = 30
 # Per million words: a clause met oftener stands in most texts and tells little.
-_TOO_COMMON = 1500.0
+_TOO_COMMON = 5000.0
 _MANY_RULES = 100
 _NO_WORDS = Group((), frozenset())
 _PLAIN = frozenset({"separators", "variants"})
