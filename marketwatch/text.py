@@ -136,6 +136,11 @@ def points(text: str) -> Table:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
+def text_of(codes: Table | Short) -> str:
+    """The text with these code points."""
+    return str(codes.data, "utf-16-le" if codes.dtype == np.uint16 else "utf-32-le", "surrogatepass")
+
+
 @cache
 def _short_table() -> Short:
     """The full form of the code points below 0x10000, which is below it too: small enough for a processor's cache."""
@@ -164,11 +169,9 @@ class Folded:
         self._full: Table | Short
         if len(units) == 2 * len(original):  # no character needs two units
             self._full = _short_table().take(np.frombuffer(units, np.uint16))
-            text = str(self._full.data, "utf-16-le")
         else:
             self._full = _tables()[1].take(points(original))
-            text = str(self._full.data, "utf-32-le")
-        self.text: str = text.replace("\0", "")
+        self.text: str = text_of(self._full).replace("\0", "")
 
     @cached_property
     def offsets(self) -> npt.NDArray[np.int64]:
@@ -423,12 +426,12 @@ def sounds_of(codes: Table | Short) -> Table | Short:
     """As `sounded`, of code points."""
     if codes.dtype == np.uint16:
         return _sounds().take(codes)
-    return np.where(codes <= 0xFFFF, _sounds().take(codes, mode="clip"), codes)
+    return np.where(codes <= 0xFFFF, _sounds().take(codes, mode="clip"), codes).astype(np.uint32)
 
 
 def sounded(text: str) -> str:
     """A folded text with a code for the syllable of each character that has one: same length, same offsets."""
-    return str(sounds_of(points(text)).astype("<u4").data, "utf-32-le", "surrogatepass")
+    return text_of(sounds_of(points(text)))
 
 
 class _Sounds(dict[str, str]):

@@ -51,6 +51,7 @@ from marketwatch.text import (
     light_char,
     sounds_of,
     spellings,
+    text_of,
 )
 
 DENIAL = 4  # characters before a word within which a negation denies it
@@ -141,7 +142,7 @@ class Batch:
             bounds += (at, max(at, at + size - 1))
             at += size
         folded: list[int] = self.folded.offsets.searchsorted(bounds).tolist()
-        heard = str(sounds.astype("<u4").data, "utf-32-le", "surrogatepass")
+        heard = text_of(sounds)
         runs = letters(text, codes)
         places = [Bounds(*ends) for ends in zip(bounds[::2], bounds[1::2], folded[::2], folded[1::2], strict=True)]
         read = [
@@ -150,7 +151,8 @@ class Batch:
         states = [_states(plan, record) for record in records]
         glances, present = plan.sweep.look(read, codes, sounds, folded[1::2], states)
         scopes = [plan.in_scope(record) for record in records]
-        under_way = plan.routes.under_way(present, np.stack([scope.row for scope in scopes]))
+        firing, rules = (np.array([scope[part] for scope in scopes]) for part in (2, 1))
+        under_way = plan.routes.under_way(present, firing, rules)
         for some, scope in zip(under_way, scopes, strict=True):
             some.update((number, []) for number in plan.always if number in scope.rules)
         self.documents = list(

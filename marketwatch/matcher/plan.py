@@ -79,10 +79,12 @@ class Watched(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """The rules in scope for some kind of page: their numbers, and for each rule whether it is one of them."""
+    """The rules in scope for some kind of page: their numbers, for each rule whether it is one of them, and for each
+    column whether it may start one of them."""
 
     rules: frozenset[int]
     row: Ints
+    firing: Ints
 
 
 class _Way(NamedTuple):
@@ -417,7 +419,7 @@ class Plan:
             )  # fmt: skip
             row = np.zeros(len(self.rules), bool)
             row[list(rules)] = True
-            scope = Scope(rules, row)
+            scope = Scope(rules, row, self.routes.firing(row))
             if len(self._scopes) < 20_000:
                 self._scopes[key] = scope
         return scope

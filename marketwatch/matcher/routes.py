@@ -52,16 +52,24 @@ class Routes:
         self._members = Table(map(column, clause) for clause in clauses)
         self._rules = np.array([route.rule for route in routes], np.int64)
 
-    def under_way(self, present: Ints, in_scope: Ints) -> list[UnderWay]:
-        """For each text the routes that are under way, of what is there by text and column, and of the rules that are in
-        scope by text and number."""
-        text, column = present[:, : self._width].nonzero()
-        route, which = self._starting.of(column)
-        text = text[which]
+    def firing(self, rules: Ints) -> Ints:
+        """Of some rules (for each whether it is one of them) the columns that may start one."""
+        numbers, edges = self._starting.of(np.arange(self._width))
+        rows = np.arange(self._width).repeat(np.diff(edges))
+        return np.bincount(rows[rules[self._rules[numbers]]], minlength=self._width) > 0
+
+    def under_way(self, present: Ints, firing: Ints, in_scope: Ints) -> list[UnderWay]:
+        """For each text the routes that are under way, of what is there by text and column, of what is `firing` there,
+        and of the rules that are in scope, by text and number."""
+        text, column = (present[:, : self._width] & firing).nonzero()
+        route, edges = self._starting.of(column)
+        text = text.repeat(np.diff(edges))
         keep = in_scope[text, self._rules[route]]
         route, text = route[keep], text[keep]
-        clause, of = self._also.of(route)
-        member, which = self._members.of(clause)
+        clause, edges = self._also.of(route)
+        of = np.arange(len(route)).repeat(np.diff(edges))
+        member, edges = self._members.of(clause)
+        which = np.arange(len(clause)).repeat(np.diff(edges))
         met = np.bincount(which[present[text[of[which]], member]], minlength=len(clause)) > 0
         keep = np.bincount(of[~met], minlength=len(route)) == 0
         out: list[UnderWay] = [{} for _ in present]

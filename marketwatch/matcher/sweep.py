@@ -36,19 +36,21 @@ class Table:
         self._first = np.array([0, *accumulate(map(len, lists))])
 
     def of(self, rows: Ints) -> tuple[Ints, Ints]:
-        """What stands in some rows; and for each number, the index in `rows` of the row it is from."""
+        """What stands in some rows, one after the other; and where each begins there (and the last ends)."""
         first = self._first[rows]
-        sizes = self._first[rows + 1] - first
-        which = np.arange(len(rows)).repeat(sizes)
-        return self.numbers[np.arange(len(which)) + (first - sizes.cumsum() + sizes)[which]], which
+        edges = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(self._first[rows + 1] - first, out=edges[1:])
+        places = np.arange(edges[-1])
+        places += (first - edges[:-1]).repeat(np.diff(edges))
+        return self.numbers[places], edges
 
 
 class _Seen(NamedTuple):
-    """What a sweep found in a batch: the finds, and of each the columns of its groups."""
+    """What a sweep found in a batch: the finds, and the columns of their groups, one find after the other."""
 
     finds: Finds
     columns: Ints
-    which: Ints  # the find that each column is of
+    edges: Ints  # of each find, where its columns begin (and those of the last end)
 
 
 class Sweep(Vocabulary):
@@ -83,13 +85,11 @@ class Sweep(Vocabulary):
         told += self._heard_in(texts[0].folded, letters, sounds)
         told.sort(key=_END)
 
-        columns, which = self._means.of(finds.words[:inside])
-        seen = _Seen(finds, columns, which)
-        edges = finds.ends.searchsorted(bounds, "right")
-        text_of = np.arange(len(texts)).repeat(np.diff(edges, prepend=0))
+        columns, edges = self._means.of(finds.words[:inside])
+        seen = _Seen(finds, columns, edges)
+        slices = finds.ends.searchsorted(bounds, "right")
         present = self._unpacked(states)
-        present[text_of[which], columns] = True
-        slices = which.searchsorted(edges).tolist()
+        present[np.arange(len(texts)).repeat(np.diff(edges[slices], prepend=0)), columns] = True
         stops = [bisect_right(told, bound, key=_END) for bound in bounds] if told else [0] * len(bounds)
         more = [told[begin:stop] for begin, stop in zip([0, *stops], stops, strict=False)]
         for number, text in enumerate(texts):
@@ -101,8 +101,8 @@ class Sweep(Vocabulary):
         data, width = packed.tobytes(), packed.shape[1]
         met = [int.from_bytes(data[at : at + width], "little") for at in range(0, len(data), width)]
         glances = [
-            Glance(self, seen, slice(begin, min(stop, begin + MAX_HITS)), *rest)
-            for begin, stop, *rest in zip([0, *slices], slices, more, met, strict=False)
+            Glance(self, seen, first, min(last, first + MAX_HITS), *rest)
+            for first, last, *rest in zip([0, *slices.tolist()], slices.tolist(), more, met, strict=False)
         ]
         return glances, present
 
@@ -131,8 +131,8 @@ class Sweep(Vocabulary):
         told: list[Told] = []
         for first in range(0, len(finds.words), _MAX_HEARD_HITS):
             part = slice(first, first + _MAX_HEARD_HITS)
-            rows, which = self._rows.of(finds.words[part])
-            written, starts = self._written[rows], finds.starts[part][which]
+            rows, edges = self._rows.of(finds.words[part])
+            written, starts = self._written[rows], finds.starts[part].repeat(np.diff(edges))
             bodies = letters.take(starts[:, None] + np.arange(MAX_HEARD), mode="clip")
             one = (((bodies != written) & (written != 0)).sum(1) == 1).nonzero()[0]
             for row, start in zip(rows[one].tolist(), starts[one].tolist(), strict=True):
@@ -146,25 +146,30 @@ class Sweep(Vocabulary):
 class Glance(Sight):
     """What a sweep saw in one text of a batch."""
 
-    __slots__ = ("_part", "_seen", "_sweep")
+    __slots__ = ("_first", "_last", "_seen", "_sweep")
 
-    def __init__(self, sweep: Sweep, seen: _Seen, part: slice, more: list[Told], met: int) -> None:
+    def __init__(self, sweep: Sweep, seen: _Seen, first: int, last: int, more: list[Told], met: int) -> None:
         super().__init__(sweep, [], more, met)
-        self._sweep, self._seen, self._part = sweep, seen, part
+        self._sweep, self._seen, self._first, self._last = sweep, seen, first, last
 
     def within(self, first: int, last: int) -> int:
         """As `met`, of a slice of the text."""
-        which = self._seen.which[self._part]
-        starts, ends = self._seen.finds.starts[which], self._seen.finds.ends[which]
-        there = self._seen.columns[self._part][(starts >= first) & (ends <= last)]
+        finds, columns, edges = self._seen
+        begin, end = finds.ends[self._first : self._last].searchsorted((first, last + 1)).tolist()
         met = 0
-        for column in set(there.tolist()):
-            met |= 1 << column
+        for number in range(self._first + begin, self._first + end):
+            if finds.starts[number] >= first:
+                for column in columns[edges[number] : edges[number + 1]].tolist():
+                    met |= 1 << column
         return met | self._sweep.bits_of(one for one in self._more if one[0] >= first and one[1] <= last)
 
     def _places(self, group: int) -> list[Place]:
-        (starts, ends, words), columns, which = self._seen
-        finds = which[self._part][columns[self._part] == self._sweep.column(group)]
+        (starts, ends, words), columns, edges = self._seen
+        begin = edges[self._first]
+        there = (columns[begin : edges[self._last]] == self._sweep.column(group)).nonzero()[0]
+        if not len(there):
+            return []
+        finds = edges.searchsorted(there + begin, "right") - 1
         means = self._sweep.patterns
         return [
             (start, end, means[word][group])

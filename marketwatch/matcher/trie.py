@@ -52,6 +52,7 @@ class Trie:
         codes = self._codes[points].astype(np.int64)
         width = len(known) + 1
 
+        self._mark_beginnings(codes, starts, sizes)
         going = np.arange(len(words))
         states, count = codes[starts], width
         self._first = np.full(width, -1, np.int32)
@@ -83,26 +84,49 @@ class Trie:
 
     def _descend(self, codes: Ints, stop: int) -> list[tuple[Ints, int, Ints]]:
         """Places before `stop` where words stand, level by level: index, number of characters, word."""
-        word = self._first.take(codes[:stop])
-        at = (word >= 0).nonzero()[0]
-        out = [(at, 1, word[at])]
-        at, states = np.arange(min(stop, len(codes) - 1)), codes[:stop]
+        out: list[tuple[Ints, int, Ints]] = []
+        if self._beginnings is None:
+            word = self._first.take(codes[:stop])
+            ends = (word >= 0).nonzero()[0]
+            out.append((ends, 1, word[ends]))
+            stop = min(stop, len(codes) - 1)
+            at, states, following = np.arange(stop), codes[:stop], codes[1 : stop + 1]
+        else:
+            at = self._beginnings.take(_hashed(codes[:-2], codes[1:-1], codes[2:])).nonzero()[0]
+            at = at[: at.searchsorted(stop)]
+            states, following = codes[at], codes[at + 1]
         for depth, (base, check, words) in enumerate(self._levels, 1):
-            following = codes[1 : len(at) + 1] if depth == 1 else codes.take(at + depth, mode="clip")
-            states = states[: len(at)]
             to = base.take(states)
             to += following
             stays = (check.take(to) == states).nonzero()[0]
             at, states = at[stays], to[stays]
-            if depth > 1 and len(at) and at[-1] + depth >= len(codes):
-                inside = at + depth < len(codes)
-                at, states = at[inside], states[inside]
             if not len(at):
                 break
             word = words.take(states)
             ends = (word >= 0).nonzero()[0]
             out.append((at[ends], depth + 1, word[ends]))
+            if at[-1] + depth + 1 >= len(codes):
+                inside = at < len(codes) - depth - 1
+                at, states = at[inside], states[inside]
+            following = codes.take(at + (depth + 1))
         return out
+
+    def _mark_beginnings(self, codes: Ints, starts: Ints, sizes: Ints) -> None:
+        """Where all words are long enough, those first characters are marked that some word begins with; few others look
+        like one of them."""
+        self._beginnings: Ints | None = None
+        if len(sizes) and sizes.min() >= 3:
+            self._beginnings = np.zeros(1 << 19, bool)
+            self._beginnings[_hashed(codes[starts], codes[starts + 1], codes[starts + 2])] = True
+
+
+def _hashed(one: Ints, two: Ints, three: Ints) -> Ints:
+    """A number below 2^19 for three characters in a row."""
+    mixed = one.astype(np.uint32) * np.uint32(2654435761)
+    mixed ^= two.astype(np.uint32) * np.uint32(2246822519)
+    mixed ^= three.astype(np.uint32) * np.uint32(3266489917)
+    mixed >>= np.uint32(13)
+    return mixed
 
 
 def _level(parents: Ints, codes: Ints, count: int, width: int, room: int) -> tuple[_Level, Ints]:
