@@ -57,8 +57,8 @@ class Matcher:
     def judge_many(self, records: Iterable[Record]) -> Iterator[Judgement]:
         """As `judge_and_count`, of one record after the other; they are read some at a time, as that is quicker."""
         for some in _batches(records):
-            for document in Batch(self._plan, some).documents:
-                yield self._judge(document)
+            for document in Batch(self._plan, some).documents():
+                yield self._judge(document) if document else ([], [])
 
     def _judge(self, document: Document) -> Judgement:
         found: list[Finding] = []
@@ -77,8 +77,8 @@ class Matcher:
 
     def trace(self, record: Record, clock: Callable[[], float]) -> Iterator[tuple[str, bool, float]]:
         """Each rule evaluated for a record, whether it held, and what it took on `clock`; for measuring."""
-        (document,) = Batch(self._plan, (record,)).documents
-        for number in document.triggered():
+        (document,) = Batch(self._plan, (record,)).documents()
+        for number in document.triggered() if document else ():
             compiled = self._plan.rules[number]
             begun = clock()
             held = document.holds(compiled) is not None

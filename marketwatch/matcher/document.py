@@ -149,15 +149,23 @@ class Batch:
             Text(text, heard, self.folded.repeats(*place[2:]), _spelled(text, runs, *place[2:])) for place in places
         ]
         states = [_states(plan, record) for record in records]
-        glances, present = plan.sweep.look(read, codes, sounds, folded[1::2], states)
+        view = plan.sweep.look(read, codes, sounds, folded[1::2], states)
         scopes = [plan.in_scope(record) for record in records]
         firing, rules = (np.array([scope[part] for scope in scopes]) for part in (2, 1))
-        under_way = plan.routes.under_way(present, firing, rules)
+        under_way = plan.routes.under_way(view.present, firing, rules)
         for some, scope in zip(under_way, scopes, strict=True):
             some.update((number, []) for number in plan.always if number in scope.rules)
-        self.documents = list(
-            map(partial(Document, self), records, places, shown, read, glances, states, under_way)
-        )
+        self._view, self._under_way = view, under_way
+        self._parts = list(zip(records, places, shown, read, states, under_way, strict=True))
+
+    def documents(self) -> Iterator[Document | None]:
+        """One for each record, or None where no rule may hold."""
+        for number, under_way in enumerate(self._under_way):
+            yield self.document(number) if under_way else None
+
+    def document(self, number: int) -> Document:
+        """That of one record."""
+        return Document(self, *self._parts[number], self._view.of(number))
 
 
 class Bounds(NamedTuple):
@@ -202,9 +210,9 @@ class Document:
         bounds: Bounds,
         texts: list[str],
         text: Text,
-        sight: Glance,
         states: int,
         under_way: UnderWay,
+        sight: Glance,
     ) -> None:
         self.plan, self.joined, self.folded = batch.plan, batch.joined, batch.folded
         self.record, self.texts, self.text = record, texts, text

@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import itemgetter
-from typing import NamedTuple
 
 import numpy as np
 
@@ -45,14 +44,6 @@ class Table:
         return self.numbers[places], edges
 
 
-class _Seen(NamedTuple):
-    """What a sweep found in a batch: the finds, and the columns of their groups, one find after the other."""
-
-    finds: Finds
-    columns: Ints
-    edges: Ints  # of each find, where its columns begin (and those of the last end)
-
-
 class Sweep(Vocabulary):
     """Looks for words in every record, some dozens of records at a time. Each group has a column, the first group the
     first one."""
@@ -71,9 +62,9 @@ class Sweep(Vocabulary):
 
     def look(
         self, texts: Sequence[Text], letters: Ints, sounds: Ints, bounds: Sequence[int], states: Sequence[int]
-    ) -> tuple[list[Glance], Ints]:
+    ) -> View:
         """What stands in texts that are slices, ended by `bounds`, of one folded text, which is given by its code points
-        and those of its sounds. With it, by text and column, what is there: also the `states` of each text, as bits."""
+        and those of its sounds; and the `states` of each text, as bits."""
         passages = [passage for text in texts for passage in text.passages]
         joined = letters
         if passages:
@@ -86,7 +77,6 @@ class Sweep(Vocabulary):
         told.sort(key=_END)
 
         columns, edges = self._means.of(finds.words[:inside])
-        seen = _Seen(finds, columns, edges)
         slices = finds.ends.searchsorted(bounds, "right")
         present = self._unpacked(states)
         present[np.arange(len(texts)).repeat(np.diff(edges[slices], prepend=0)), columns] = True
@@ -97,14 +87,7 @@ class Sweep(Vocabulary):
                 more[number] += self.spelled(text.folded, spelling)
             for _, _, group, _ in more[number]:
                 present[number, self.column(group)] = True
-        packed = np.packbits(present, axis=1, bitorder="little")
-        data, width = packed.tobytes(), packed.shape[1]
-        met = [int.from_bytes(data[at : at + width], "little") for at in range(0, len(data), width)]
-        glances = [
-            Glance(self, seen, first, min(last, first + MAX_HITS), *rest)
-            for first, last, *rest in zip([0, *slices.tolist()], slices.tolist(), more, met, strict=False)
-        ]
-        return glances, present
+        return View(self, finds, columns, edges, [0, *slices.tolist()], more, present)
 
     def _unpacked(self, states: Sequence[int]) -> Ints:
         """Bits as a matrix of truths, one row each."""
@@ -143,37 +126,54 @@ class Sweep(Vocabulary):
         return told
 
 
+class View:
+    """What a sweep saw in a batch of texts; `present` tells, by text and column, what is there."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        finds: Finds,
+        columns: Ints,  # of the groups of the finds, one find after the other
+        edges: Ints,  # where the columns of each find begin (and those of the last end)
+        slices: list[int],  # where the finds of each text begin (and those of the last end)
+        more: list[list[Told]],
+        present: Ints,
+    ) -> None:
+        self.sweep, self.finds, self.columns, self.edges = sweep, finds, columns, edges
+        self._slices, self._more, self.present = slices, more, present
+
+    def of(self, text: int) -> Glance:
+        """What it saw in one of the texts."""
+        first, last = self._slices[text : text + 2]
+        met = int.from_bytes(np.packbits(self.present[text], bitorder="little").tobytes(), "little")
+        return Glance(self, first, min(last, first + MAX_HITS), self._more[text], met)
+
+
 class Glance(Sight):
     """What a sweep saw in one text of a batch."""
 
-    __slots__ = ("_first", "_last", "_seen", "_sweep")
+    __slots__ = ("_first", "_last", "_view")
 
-    def __init__(self, sweep: Sweep, seen: _Seen, first: int, last: int, more: list[Told], met: int) -> None:
-        super().__init__(sweep, [], more, met)
-        self._sweep, self._seen, self._first, self._last = sweep, seen, first, last
+    def __init__(self, view: View, first: int, last: int, more: list[Told], met: int) -> None:
+        super().__init__(view.sweep, [], more, met)
+        self._view, self._first, self._last = view, first, last
 
     def within(self, first: int, last: int) -> int:
-        """As `met`, of a slice of the text."""
-        finds, columns, edges = self._seen
-        begin, end = finds.ends[self._first : self._last].searchsorted((first, last + 1)).tolist()
+        """As `met`, of a slice of the text; a word that only ends in it may be among them."""
+        view = self._view
+        begin, end = view.finds.ends[self._first : self._last].searchsorted((first, last + 1)) + self._first
         met = 0
-        for number in range(self._first + begin, self._first + end):
-            if finds.starts[number] >= first:
-                for column in columns[edges[number] : edges[number + 1]].tolist():
-                    met |= 1 << column
-        return met | self._sweep.bits_of(one for one in self._more if one[0] >= first and one[1] <= last)
+        for column in set(view.columns[view.edges[begin] : view.edges[end]].tolist()):
+            met |= 1 << column
+        return met | view.sweep.bits_of(one for one in self._more if one[0] >= first and one[1] <= last)
 
     def _places(self, group: int) -> list[Place]:
-        (starts, ends, words), columns, edges = self._seen
-        begin = edges[self._first]
-        there = (columns[begin : edges[self._last]] == self._sweep.column(group)).nonzero()[0]
-        if not len(there):
-            return []
-        finds = edges.searchsorted(there + begin, "right") - 1
-        means = self._sweep.patterns
+        view = self._view
+        begin, end = view.edges[self._first], view.edges[self._last]
+        there = (view.columns[begin:end] == view.sweep.column(group)).nonzero()[0]
+        numbers = view.edges.searchsorted(there + begin, "right") - 1
+        means = view.sweep.patterns
         return [
             (start, end, means[word][group])
-            for start, end, word in zip(
-                starts[finds].tolist(), ends[finds].tolist(), words[finds].tolist(), strict=True
-            )
+            for start, end, word in zip(*(part[numbers].tolist() for part in view.finds), strict=True)
         ]
