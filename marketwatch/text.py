@@ -187,19 +187,23 @@ class Folded:
         return self._full[self._full != 0]
 
     @cached_property
-    def _doubles(self) -> tuple[npt.NDArray[np.bool_], list[int]]:
-        """Which characters of the folded text the next one repeats, and where two such stand close together."""
-        codes = self.points
-        same = codes[1:] == codes[:-1]
-        marks = same.nonzero()[0]
-        marks = marks[codes[marks] >= 0x3400]
-        return same, marks[:-1][np.diff(marks) <= 2].tolist()
+    def _same(self) -> npt.NDArray[np.bool_]:
+        """Which characters of the folded text the next one repeats."""
+        same: npt.NDArray[np.bool_] = self.points[1:] == self.points[:-1]
+        return same
+
+    @cached_property
+    def doubles(self) -> list[int]:
+        """Where two characters that the next one repeats stand close together in the folded text."""
+        marks = self._same.nonzero()[0]
+        marks = marks[self.points[marks] >= 0x3400]
+        doubles: list[int] = marks[:-1][np.diff(marks) <= 2].tolist()
+        return doubles
 
     def repeats(self, first: int = 0, last: int | None = None) -> list[tuple[str, list[int]]]:
         """Passages of a slice of the folded text where characters are doubled one after the other (特特供供) or
         tripled, with doubles removed: the collapsed passage, and for each of its characters its folded index."""
-        same, near = self._doubles
-        codes = self.points
+        same, near, codes = self._same, self.doubles, self.points
         last = len(codes) if last is None else last
         out: list[tuple[str, list[int]]] = []
         done = -1

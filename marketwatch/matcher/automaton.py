@@ -107,6 +107,10 @@ class Vocabulary:
             self._masks[groups] = sum(self._bits.get(group, 0) for group in groups)
         return self._masks[groups]
 
+    def column(self, group: int) -> int:
+        """The place of the bit of a group."""
+        return self._bits[group].bit_length() - 1
+
     def doubled(self, places: list[int], found: Iterable[Found]) -> Iterator[Told]:
         """What was found in a passage, of which `places` has the folded indices."""
         for start, end, pattern in found:
@@ -201,7 +205,8 @@ class Sight:
         """Where words of a group stand."""
         places = self._by_group.get(group)
         if places is None:
-            places = self._by_group[group] = self._places(group)
+            there = self.met & self._vocabulary.mask(frozenset((group,)))
+            places = self._by_group[group] = self._places(group) if there else []
             places += [(start, end, kind) for start, end, other, kind in self._more if other == group]
         return places
 

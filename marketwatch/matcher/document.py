@@ -19,8 +19,8 @@ from marketwatch import identifiers
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Place, Sight, Text
 from marketwatch.matcher.expressions import ONE_OF, Expression
-from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Watched, alternation
-from marketwatch.matcher.routes import Route, UnderWay
+from marketwatch.matcher.plan import SPECIAL, UNWATCHED, Compiled, Exemption, Plan, Watched, alternation
+from marketwatch.matcher.routes import Clause, Route, UnderWay
 from marketwatch.matcher.sweep import Glance
 from marketwatch.records import Finding, Record, Tier
 from marketwatch.rulebook import (
@@ -142,21 +142,38 @@ class Batch:
             bounds += (at, max(at, at + size - 1))
             at += size
         folded: list[int] = self.folded.offsets.searchsorted(bounds).tolist()
-        heard = text_of(sounds)
-        runs = letters(text, codes)
-        places = [Bounds(*ends) for ends in zip(bounds[::2], bounds[1::2], folded[::2], folded[1::2], strict=True)]
-        read = [
-            Text(text, heard, self.folded.repeats(*place[2:]), _spelled(text, runs, *place[2:])) for place in places
+        self.sounds = text_of(sounds)
+        self.runs = letters(text, codes)
+        self._places = [
+            Bounds(*ends) for ends in zip(bounds[::2], bounds[1::2], folded[::2], folded[1::2], strict=True)
         ]
-        states = [_states(plan, record) for record in records]
-        view = plan.sweep.look(read, codes, sounds, folded[1::2], states)
+        ends = folded[1::2]
+        passages = [
+            passage for slice_ in self._with(self.folded.doubles, ends) for passage in self.folded.repeats(*slice_)
+        ]
+        spelled = [
+            spelling for slice_ in self._with([start for start, _ in self.runs], ends) for spelling in self.spelled(*slice_)
+        ]
+        read = Text(text, self.sounds, passages, spelled)
+        self._states = [_states(plan, record) for record in records]
+        view = plan.sweep.look(read, codes, sounds, ends, self._states)
         scopes = [plan.in_scope(record) for record in records]
         firing, rules = (np.array([scope[part] for scope in scopes]) for part in (2, 1))
-        under_way = plan.routes.under_way(view.present, firing, rules)
-        for some, scope in zip(under_way, scopes, strict=True):
-            some.update((number, []) for number in plan.always if number in scope.rules)
-        self._view, self._under_way = view, under_way
-        self._parts = list(zip(records, places, shown, read, states, under_way, strict=True))
+        self._under_way, bearing = plan.routes.under_way(view.present, firing, rules)
+        for under_way, scope in zip(self._under_way, scopes, strict=True):
+            under_way.update((number, []) for number in plan.always if number in scope.rules)
+        view.note(bearing)
+        self._records, self._texts, self._view = records, shown, view
+
+    def _with(self, places: Iterable[int], ends: list[int]) -> Iterator[tuple[int, int]]:
+        """The slices of the folded text of those records in which some places stand."""
+        for number in sorted({bisect_right(ends, place) for place in places}):
+            yield self._places[number][2:]
+
+    def spelled(self, first: int, last: int) -> list[Spelling]:
+        """The readings of the `letters` in a slice of the folded text."""
+        runs = self.runs[bisect_left(self.runs, (first, first)) : bisect_left(self.runs, (last, last))]
+        return list(islice(spellings(self.folded.text, runs, first, last), _MAX_SPELLINGS))
 
     def documents(self) -> Iterator[Document | None]:
         """One for each record, or None where no rule may hold."""
@@ -165,7 +182,15 @@ class Batch:
 
     def document(self, number: int) -> Document:
         """That of one record."""
-        return Document(self, *self._parts[number], self._view.of(number))
+        return Document(
+            self,
+            self._records[number],
+            self._places[number],
+            self._texts[number],
+            self._states[number],
+            self._under_way[number],
+            self._view.of(number),
+        )
 
 
 class Bounds(NamedTuple):
@@ -177,25 +202,18 @@ class Bounds(NamedTuple):
     folded_last: int
 
 
-def _spelled(text: str, runs: list[tuple[int, int]], first: int, last: int) -> list[Spelling]:
-    """The readings of those of the `letters` of a text that stand in a slice of it."""
-    runs = runs[bisect_left(runs, (first, first)) : bisect_left(runs, (last, last))]
-    return list(islice(spellings(text, runs, first, last), _MAX_SPELLINGS)) if runs else []
-
-
 def _states(plan: Plan, record: Record) -> int:
     """The states of the fields of a record that rules watch, as bits."""
-    shop = record.shop
     present = 0
-    for one, watched in ((record, plan.watched[""]), (shop, plan.watched["shop"])):
+    for one, watched in ((record, plan.watched[""]), (record.shop, plan.watched["shop"])):
         if one is not None:
-            for name in (
-                one.__pydantic_fields_set__ & watched.keys()
-            ):  # the property costs as much as the rest
-                present |= _state(getattr(one, name), watched[name])
+            shown = one.__dict__
+            for name in one.__pydantic_fields_set__ & watched.keys():  # model_fields_set costs as much as the rest
+                present |= _state(shown[name], watched[name])
     known = plan.attribute_bits
     for key, text in (record.attributes or {}).items():
-        if watch := known.get(key) or plan.attribute_states(key):
+        watch = known.get(key) or plan.attribute_states(key)
+        if watch is not UNWATCHED:
             present |= _state(text, watch)
     return present
 
@@ -209,13 +227,12 @@ class Document:
         record: Record,
         bounds: Bounds,
         texts: list[str],
-        text: Text,
         states: int,
         under_way: UnderWay,
         sight: Glance,
     ) -> None:
-        self.plan, self.joined, self.folded = batch.plan, batch.joined, batch.folded
-        self.record, self.texts, self.text = record, texts, text
+        self.batch, self.plan, self.joined, self.folded = batch, batch.plan, batch.joined, batch.folded
+        self.record, self.texts = record, texts
         self.sight, self.states, self.under_way = sight, states, under_way
         self.first, self.last, *folded = bounds
         self.whole = (folded[0], folded[1])
@@ -225,6 +242,15 @@ class Document:
         self._windows: dict[int, list[tuple[int, int]]] = {}
         self._near: dict[int, Sight] = {}
         self._anywhere: dict[int, Sight] = {}
+
+    @cached_property
+    def text(self) -> Text:
+        return Text(
+            self.folded.text,
+            self.batch.sounds,
+            self.folded.repeats(*self.whole),
+            self.batch.spelled(*self.whole),
+        )
 
     @cached_property
     def names(self) -> list[str]:
@@ -255,15 +281,13 @@ class Document:
                 anywhere = True
                 going.append(route)
                 continue
-            places = [place for key in route.first for place in sight.places(key)]
+            places = self._standing(route.first)
+            beside = [self._standing(clause) for clause, states in route.also if not states & self.states]
             found = len(spans)
             for start, end, _ in places[:_MAX_WINDOWS]:
                 first, last = start - route.reach, end + route.reach
-                if route.also:
-                    local = sight.within(first, last) | self.states
-                    if not all(clause & local for clause in route.also):
-                        continue
-                spans.append((first, last))
+                if all(any(first <= at and to <= last for at, to, _ in some) for some in beside):
+                    spans.append((first, last))
             anywhere = anywhere or len(places) > _MAX_WINDOWS
             if not places or len(spans) > found or anywhere:
                 going.append(route)
@@ -282,6 +306,10 @@ class Document:
             else:
                 return True
         return False
+
+    def _standing(self, clause: Clause) -> list[Place]:
+        """Where words of a clause stand."""
+        return [place for key in clause for place in self.sight.places(key)]
 
     def _beside(self, compiled: Compiled) -> Sight:
         """The words of a rule that are not looked for in every record, as far from its first words as they bear."""
@@ -863,13 +891,13 @@ class _Hits:
 
 def _state(value: Any, watched: Watched) -> int:
     """The state of a field, as bits."""
+    filled, empty, numbers = watched
     if values.is_empty(value):
-        return watched.empty
-    state = watched.filled
-    for kinds, valid, invalid in watched.numbers:
+        return empty
+    for kinds, valid, invalid in numbers:
         verdict = values.number_state(str(value), kinds)
-        state |= valid if verdict == "valid" else invalid if verdict == "invalid" else 0
-    return state
+        filled |= valid if verdict == "valid" else invalid if verdict == "invalid" else 0
+    return filled
 
 
 def texts_of(record: Record) -> list[str]:

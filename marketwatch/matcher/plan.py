@@ -78,6 +78,9 @@ class Watched(NamedTuple):
     numbers: tuple[tuple[tuple[str, ...], int, int], ...] = ()
 
 
+UNWATCHED = Watched()
+
+
 class Scope(NamedTuple):
     """The rules in scope for some kind of page: their numbers, for each rule whether it is one of them, and for each
     column whether it may start one of them."""
@@ -164,13 +167,12 @@ class Plan:
                 Route(
                     number,
                     first,
-                    tuple(map(mask, also)),
+                    tuple((clause, mask(clause)) for clause in also),
                     tuple((clause, mask(clause & scouts)) for clause in rest if self._hidden(clause, scouts)),
                     reach,
                 )
                 for (number, first, rest, reach), also in zip(routes, along, strict=True)
             ],
-            along,
             self.sweep.column,
         )
         self._closer: dict[int, Automaton] = {}
@@ -403,6 +405,7 @@ class Plan:
     def attribute_states(self, key: str) -> Watched:
         """What rules watch of an attribute of this name."""
         watched = self._watched("attribute", key, *self.attribute_groups(key))
+        watched = UNWATCHED if watched == UNWATCHED else watched
         if len(self.attribute_bits) < 50_000:
             self.attribute_bits[key] = watched
         return watched

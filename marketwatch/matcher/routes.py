@@ -24,7 +24,7 @@ class Route(NamedTuple):
 
     rule: int
     first: Clause
-    also: tuple[int, ...]  # as bits
+    also: tuple[tuple[Clause, int], ...]  # words and states, and these as bits
     later: tuple[tuple[Clause, int], ...]  # words, and states as bits
     reach: int | None
 
@@ -34,22 +34,24 @@ UnderWay = dict[int, list[Route]]
 
 
 class Routes:
-    """All routes, and for each the clauses that must be met besides the first one; `column` tells that of a key."""
+    """All routes; `column` tells that of a key."""
 
-    def __init__(
-        self, routes: Sequence[Route], also: Sequence[Sequence[Clause]], column: Callable[[Key], int]
-    ) -> None:
+    def __init__(self, routes: Sequence[Route], column: Callable[[Key], int]) -> None:
         self.routes = routes
         starting: list[list[int]] = []
         for number, route in enumerate(routes):
             for place in map(column, route.first):
                 starting += [[] for _ in range(place + 1 - len(starting))]
                 starting[place].append(number)
-        clauses = {clause: number for number, clause in enumerate({c: None for some in also for c in some})}
+        clauses = list({clause: None for route in routes for clause, _ in route.also})
+        numbers = {clause: number for number, clause in enumerate(clauses)}
         self._width = len(starting)
         self._starting = Table(starting)
-        self._also = Table([clauses[clause] for clause in some] for some in also)
+        self._also = Table([numbers[clause] for clause, _ in route.also] for route in routes)
         self._members = Table(map(column, clause) for clause in clauses)
+        self._bearing = Table(
+            map(column, route.first.union(*(clause for clause, _ in route.also))) for route in routes
+        )
         self._rules = np.array([route.rule for route in routes], np.int64)
 
     def firing(self, rules: Ints) -> Ints:
@@ -58,10 +60,10 @@ class Routes:
         rows = np.arange(self._width).repeat(np.diff(edges))
         return np.bincount(rows[rules[self._rules[numbers]]], minlength=self._width) > 0
 
-    def under_way(self, present: Ints, firing: Ints, in_scope: Ints) -> list[UnderWay]:
+    def under_way(self, present: Ints, firing: Ints, in_scope: Ints) -> tuple[list[UnderWay], Ints]:
         """For each text the routes that are under way, of what is there by text and column, of what is `firing` there,
-        and of the rules that are in scope, by text and number."""
-        text, column = (present[:, : self._width] & firing).nonzero()
+        and of the rules that are in scope, by text and number. With it, by text and column, what bears on these routes."""
+        text, column = np.divmod((present[:, : self._width] & firing).ravel().nonzero()[0], max(1, self._width))
         route, edges = self._starting.of(column)
         text = text.repeat(np.diff(edges))
         keep = in_scope[text, self._rules[route]]
@@ -72,8 +74,12 @@ class Routes:
         which = np.arange(len(clause)).repeat(np.diff(edges))
         met = np.bincount(which[present[text[of[which]], member]], minlength=len(clause)) > 0
         keep = np.bincount(of[~met], minlength=len(route)) == 0
+        route, text = route[keep], text[keep]
+        column, edges = self._bearing.of(route)
+        bearing = np.zeros(present.shape, bool)
+        bearing[text.repeat(np.diff(edges)), column] = True
         out: list[UnderWay] = [{} for _ in present]
-        for where, number in zip(text[keep].tolist(), route[keep].tolist(), strict=True):
+        for where, number in zip(text.tolist(), route.tolist(), strict=True):
             one = self.routes[number]
             out[where].setdefault(one.rule, []).append(one)
-        return out
+        return out, bearing

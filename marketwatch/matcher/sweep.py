@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import itemgetter
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from marketwatch.matcher.automaton import (
     MAX_HITS,
+    Found,
     Passage,
     Place,
     Sight,
@@ -57,37 +58,32 @@ class Sweep(Vocabulary):
         padded = "".join([word.ljust(MAX_HEARD, "\0") for word, _ in self._spoken])
         self._written = points(padded).reshape(-1, MAX_HEARD)
 
-    def column(self, group: int) -> int:
-        return self._bits[group].bit_length() - 1
-
-    def look(
-        self, texts: Sequence[Text], letters: Ints, sounds: Ints, bounds: Sequence[int], states: Sequence[int]
-    ) -> View:
-        """What stands in texts that are slices, ended by `bounds`, of one folded text, which is given by its code points
-        and those of its sounds; and the `states` of each text, as bits."""
-        passages = [passage for text in texts for passage in text.passages]
+    def look(self, text: Text, letters: Ints, sounds: Ints, bounds: Sequence[int], states: Sequence[int]) -> View:
+        """What stands in the parts of a text that end at `bounds`. The text is also given by its code points and those of
+        its sounds; `states` are those of the fields of each part, as bits."""
         joined = letters
-        if passages:
-            extra = points(CLAUSE_END + CLAUSE_END.join(passage for passage, _ in passages))
+        if text.passages:
+            extra = points(CLAUSE_END + CLAUSE_END.join(passage for passage, _ in text.passages))
             joined = np.concatenate((letters, extra))
         finds = self._trie.find(joined)
         inside = int(finds.ends.searchsorted(len(letters), "right"))
-        told = self._doubled(passages, finds, inside, len(letters) + 1)
-        told += self._heard_in(texts[0].folded, letters, sounds)
+        told = self._doubled(text.passages, finds, inside, len(letters) + 1)
+        told += self._heard_in(text.folded, letters, sounds)
+        for spelling in text.spellings:
+            told += self.spelled(text.folded, spelling)
         told.sort(key=_END)
 
         columns, edges = self._means.of(finds.words[:inside])
-        slices = finds.ends.searchsorted(bounds, "right")
+        stops = edges[finds.ends.searchsorted(bounds, "right")]
+        parts = np.arange(len(bounds)).repeat(np.diff(stops, prepend=0))
         present = self._unpacked(states)
-        present[np.arange(len(texts)).repeat(np.diff(edges[slices], prepend=0)), columns] = True
-        stops = [bisect_right(told, bound, key=_END) for bound in bounds] if told else [0] * len(bounds)
-        more = [told[begin:stop] for begin, stop in zip([0, *stops], stops, strict=False)]
-        for number, text in enumerate(texts):
-            for spelling in text.spellings:
-                more[number] += self.spelled(text.folded, spelling)
-            for _, _, group, _ in more[number]:
-                present[number, self.column(group)] = True
-        return View(self, finds, columns, edges, [0, *slices.tolist()], more, present)
+        present[parts, columns] = True
+        more: list[list[Told]] = [[] for _ in bounds]
+        for one in told:
+            part = bisect_left(bounds, one[1])
+            more[part].append(one)
+            present[part, self.column(one[2])] = True
+        return View(self, finds, columns, edges, parts, stops, more, present)
 
     def _unpacked(self, states: Sequence[int]) -> Ints:
         """Bits as a matrix of truths, one row each."""
@@ -127,7 +123,7 @@ class Sweep(Vocabulary):
 
 
 class View:
-    """What a sweep saw in a batch of texts; `present` tells, by text and column, what is there."""
+    """What a sweep saw in the parts of a text; `present` tells, by part and column, what is there."""
 
     def __init__(
         self,
@@ -135,45 +131,53 @@ class View:
         finds: Finds,
         columns: Ints,  # of the groups of the finds, one find after the other
         edges: Ints,  # where the columns of each find begin (and those of the last end)
-        slices: list[int],  # where the finds of each text begin (and those of the last end)
+        parts: Ints,  # by column: in which part it was found
+        stops: Ints,  # where the columns of each part end
         more: list[list[Told]],
         present: Ints,
     ) -> None:
-        self.sweep, self.finds, self.columns, self.edges = sweep, finds, columns, edges
-        self._slices, self._more, self.present = slices, more, present
+        self._sweep, self._finds, self._columns, self._edges = sweep, finds, columns, edges
+        self._parts, self._stops, self._more, self.present = parts, stops, more, present
+        self._noted: list[dict[int, list[Found]]] = [{} for _ in more]
 
-    def of(self, text: int) -> Glance:
-        """What it saw in one of the texts."""
-        first, last = self._slices[text : text + 2]
-        met = int.from_bytes(np.packbits(self.present[text], bitorder="little").tobytes(), "little")
-        return Glance(self, first, min(last, first + MAX_HITS), self._more[text], met)
+    def note(self, bearing: Ints) -> None:
+        """Sets the finds aside that will be asked for, by part and column."""
+        places = bearing[self._parts, self._columns].nonzero()[0]
+        for part, column, find in zip(
+            self._parts[places].tolist(), self._columns[places].tolist(), self._found(places), strict=True
+        ):
+            self._noted[part].setdefault(column, []).append(find)
+
+    def _found(self, places: Ints) -> Iterator[Found]:
+        numbers = self._edges.searchsorted(places, "right") - 1
+        return zip(*(part[numbers].tolist() for part in self._finds), strict=True)
+
+    def of(self, part: int) -> Glance:
+        """What it saw in one part."""
+        met = int.from_bytes(np.packbits(self.present[part], bitorder="little").tobytes(), "little")
+        return Glance(self._sweep, self, part, self._more[part], met)
+
+    def found(self, part: int, column: int) -> list[Found]:
+        """The finds of a column in one part."""
+        noted = self._noted[part]
+        if column not in noted:
+            last = int(self._stops[part])
+            first = int(self._stops[part - 1]) if part else 0
+            there = (self._columns[first : min(last, first + MAX_HITS)] == column).nonzero()[0]
+            noted[column] = list(self._found(there + first))
+        return noted[column]
 
 
 class Glance(Sight):
-    """What a sweep saw in one text of a batch."""
+    """What a sweep saw in one part of a text."""
 
-    __slots__ = ("_first", "_last", "_view")
+    __slots__ = ("_part", "_view")
 
-    def __init__(self, view: View, first: int, last: int, more: list[Told], met: int) -> None:
-        super().__init__(view.sweep, [], more, met)
-        self._view, self._first, self._last = view, first, last
-
-    def within(self, first: int, last: int) -> int:
-        """As `met`, of a slice of the text; a word that only ends in it may be among them."""
-        view = self._view
-        begin, end = view.finds.ends[self._first : self._last].searchsorted((first, last + 1)) + self._first
-        met = 0
-        for column in set(view.columns[view.edges[begin] : view.edges[end]].tolist()):
-            met |= 1 << column
-        return met | view.sweep.bits_of(one for one in self._more if one[0] >= first and one[1] <= last)
+    def __init__(self, sweep: Sweep, view: View, part: int, more: list[Told], met: int) -> None:
+        super().__init__(sweep, [], more, met)
+        self._view, self._part = view, part
 
     def _places(self, group: int) -> list[Place]:
-        view = self._view
-        begin, end = view.edges[self._first], view.edges[self._last]
-        there = (view.columns[begin:end] == view.sweep.column(group)).nonzero()[0]
-        numbers = view.edges.searchsorted(there + begin, "right") - 1
-        means = view.sweep.patterns
-        return [
-            (start, end, means[word][group])
-            for start, end, word in zip(*(part[numbers].tolist() for part in view.finds), strict=True)
-        ]
+        means = self._vocabulary.patterns
+        column = self._vocabulary.column(group)
+        return [(start, end, means[word][group]) for start, end, word in self._view.found(self._part, column)]

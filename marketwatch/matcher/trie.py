@@ -17,9 +17,9 @@ import numpy.typing as npt
 Ints = npt.NDArray[Any]
 
 _CHUNK = 1 << 18  # characters: what a search needs at a time stays small
-_ROOM = 4  # places for each state where most rows are long, at the second characters
 _BIG = 8  # children: rows of more are put down one by one, the largest first
-_TRIES = (16, 64, 256, 1024, 4096)
+_DENSE, _WIDER = 1.25, 1.3  # places for each state to begin with, and how many more after some tries in vain
+_TRIES = 64
 
 
 class Finds(NamedTuple):
@@ -62,7 +62,7 @@ class Trie:
         while not ended.all():
             going, states = going[~ended], states[~ended]
             edges, to = np.unique(states << 16 | codes[starts[going] + depth], return_inverse=True)
-            level, places = _level(edges >> 16, edges & 0xFFFF, count, width, _ROOM if depth == 1 else 2)
+            level, places = _level(edges >> 16, edges & 0xFFFF, count, width)
             states, count, depth = places[to], len(level.word), depth + 1
             ended = sizes[going] == depth
             level.word[states[ended]] = going[ended]
@@ -129,16 +129,13 @@ def _hashed(one: Ints, two: Ints, three: Ints) -> Ints:
     return mixed
 
 
-def _level(parents: Ints, codes: Ints, count: int, width: int, room: int) -> tuple[_Level, Ints]:
+def _level(parents: Ints, codes: Ints, count: int, width: int) -> tuple[_Level, Ints]:
     """A level with these edges, sorted by their parents, of which there may be `count`; and where each leads."""
     rows = np.flatnonzero(np.diff(parents, prepend=-1))
     sizes = np.diff(rows, append=len(parents))
-    random = np.random.default_rng(len(parents))
-    places = max(64, room * len(parents))
-    while (bases := _placed(codes, rows, sizes, places, width, random)) is None:
-        places *= 2
+    bases = _placed(codes, rows, sizes, width)
     to = np.repeat(bases, sizes) + codes
-    size = places + width
+    size = int(bases.max()) + width
     kind = np.uint16 if count < 0xFFFF else np.int32
     base = np.full(count, size, np.int32)  # of a state without children: behind all places, where nothing is checked
     base[parents[rows]] = bases
@@ -147,38 +144,44 @@ def _level(parents: Ints, codes: Ints, count: int, width: int, room: int) -> tup
     return _Level(base, check, np.full(size, -1, np.int32)), to
 
 
-def _placed(
-    codes: Ints, rows: Ints, sizes: Ints, places: int, width: int, random: np.random.Generator
-) -> Ints | None:
-    """A base for each row of codes so that no two meet, or None if that is hard to find among so many places."""
-    taken = np.zeros(places + width, bool)
+def _placed(codes: Ints, rows: Ints, sizes: Ints, width: int) -> Ints:
+    """A base for each row of codes so that no two meet. The largest rows come first and lie close together: they are
+    those of common characters."""
+    random = np.random.default_rng(len(codes))
+    dense = int(_DENSE * len(codes)) + 64
+    taken = np.zeros(dense + width, bool)
     bases = np.zeros(len(rows), np.int64)
+
+    def wider(places: int) -> int:
+        nonlocal taken
+        places = int(places * _WIDER)
+        taken = np.append(taken, np.zeros(max(0, places + width - len(taken)), bool))
+        return places
+
     large = np.flatnonzero(sizes > _BIG)
     for row in large[sizes[large].argsort(kind="stable")[::-1]].tolist():
-        children = codes[rows[row] : rows[row] + sizes[row]]
-        for tries in _TRIES:
-            chances = random.integers(0, places, tries)
-            free = np.flatnonzero(~taken[chances[:, None] + children].any(1))
-            if len(free):
-                break
-        else:
-            return None
+        children, places = codes[rows[row] : rows[row] + sizes[row]], dense
+        while not len(free := _free(taken, chances := random.integers(0, places, _TRIES), children)):
+            places = wider(places)
         bases[row] = chances[free[0]]
         taken[bases[row] + children] = True
-    owner = np.empty(places + width, np.int64)
     for size in range(_BIG, 0, -1):
-        left = np.flatnonzero(sizes == size)
-        for _ in range(_TRIES[-1]):
-            if not len(left):
-                break
+        left, places, rounds = np.flatnonzero(sizes == size), dense, 0
+        while len(left):
             chances = random.integers(0, places, len(left))
             to = chances[:, None] + codes[rows[left][:, None] + np.arange(size)]
             number = np.arange(len(left))[:, None]
+            owner = np.empty(len(taken), np.int64)
             owner[to] = number
             free = ((owner[to] == number) & ~taken[to]).all(1)
             bases[left[free]] = chances[free]
             taken[to[free]] = True
-            left = left[~free]
-        else:
-            return None
+            left, rounds = left[~free], rounds + 1
+            if rounds % _TRIES == 0:
+                places = wider(places)
     return bases
+
+
+def _free(taken: Ints, chances: Ints, children: Ints) -> Ints:
+    """Those of some bases where the children of a row are in nobody's way."""
+    return np.flatnonzero(~taken[chances[:, None] + children].any(1))
