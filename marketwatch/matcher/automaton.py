@@ -154,7 +154,8 @@ class Automaton(Vocabulary):
             for start, end, pattern in _found_by(self._hearer, text.sounds[first:last]):
                 body = text.folded[first + start : first + end]
                 for word, group in self._heard[pattern]:
-                    if word != body and one_is_wrong(word, body):
+                    wrong = [at for at, char in enumerate(word) if char != body[at]]
+                    if len(wrong) == 1 and is_slip(word, body, wrong[0]):
                         more.append((first + start, first + end, group, "homophones"))
         for passage, places in text.passages:
             more += self.doubled(places, _found_by(self._finder, passage))
@@ -180,12 +181,12 @@ def _found_by(automaton: CharwiseDoubleArrayAhoCorasick | None, text: str) -> li
     return found
 
 
-def one_is_wrong(word: str, body: str) -> bool:
-    """Whether just one character is another one, both are Chinese, and the wrong one makes no common word there."""
-    wrong = [i for i, char in enumerate(word) if char != body[i]]
-    if len(wrong) != 1 or not (is_han(word[wrong[0]]) and is_han(body[wrong[0]])):
+def is_slip(word: str, body: str, at: int) -> bool:
+    """Whether a body that is not the word at one place is the word misspelled: both characters are Chinese, and the wrong
+    one makes no common word there."""
+    if not (is_han(word[at]) and is_han(body[at])):
         return False
-    common, at = frequency(), wrong[0]
+    common = frequency()
     return body[at : at + 2] not in common and (at == 0 or body[at - 1 : at + 1] not in common)
 
 

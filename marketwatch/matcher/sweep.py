@@ -18,7 +18,7 @@ from marketwatch.matcher.automaton import (
     Text,
     Told,
     Vocabulary,
-    one_is_wrong,
+    is_slip,
 )
 from marketwatch.matcher.trie import Finds, Ints, Trie
 from marketwatch.text import CLAUSE_END, MAX_HEARD, points
@@ -113,11 +113,14 @@ class Sweep(Vocabulary):
             rows, edges = self._rows.of(finds.words[part])
             written, starts = self._written[rows], finds.starts[part].repeat(np.diff(edges))
             bodies = letters.take(starts[:, None] + np.arange(MAX_HEARD), mode="clip")
-            one = (((bodies != written) & (written != 0)).sum(1) == 1).nonzero()[0]
-            for row, start in zip(rows[one].tolist(), starts[one].tolist(), strict=True):
+            wrong = (bodies != written) & (written != 0)
+            one = (wrong.sum(1) == 1).nonzero()[0]
+            for row, start, at in zip(
+                rows[one].tolist(), starts[one].tolist(), wrong[one].argmax(1).tolist(), strict=True
+            ):
                 word, group = self._spoken[row]
                 end = start + len(word)
-                if one_is_wrong(word, folded[start:end]):
+                if is_slip(word, folded[start:end], at):
                     told.append((start, end, group, "homophones"))
         return told
 
