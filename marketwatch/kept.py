@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from marketwatch.config import find_home
 
 Made = TypeVar("Made")
 
 _MOST = 12  # files; the oldest go
+_in_use: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
 @cache
@@ -30,15 +33,24 @@ def _program() -> bytes:
 
 
 def kept(sources: Iterable[bytes], make: Callable[[], Made]) -> Made:
-    """What `make` gives from these sources: from the disk if it was made before, by this very program. Where the disk
-    cannot be used, or what lies there cannot be read, it is made anew."""
+    """What `make` gives from these sources: the same object while one is in use, else from the disk if it was made before,
+    by this very program. Where the disk cannot be used, or what lies there cannot be read, it is made anew."""
     digest = hashlib.sha256(_program())
     for source in sources:
         digest.update(len(source).to_bytes(8) + source)
-    path = find_home() / "data" / "var" / "cache" / f"{digest.hexdigest()[:32]}.pickle"
+    name = digest.hexdigest()[:32]
+    if (known := _in_use.get(name)) is None:
+        with _without_garbage_collection():
+            known = _read_or_made(find_home() / "data" / "var" / "cache" / f"{name}.pickle", make)
+        with suppress(TypeError):  # plain values are not worth sharing
+            _in_use[name] = known
+    return cast("Made", known)
+
+
+def _read_or_made(path: Path, make: Callable[[], Made]) -> Made:
     with suppress(Exception):  # a damaged file may raise anything
-        made: Made = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
-        return made
+        read: Made = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
+        return read
     made = make()
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,3 +61,15 @@ def kept(sources: Iterable[bytes], make: Callable[[], Made]) -> Made:
         for old in files[_MOST:]:
             old.unlink(missing_ok=True)
     return made
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Many objects are made and none is thrown away: looking for garbage would take a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -184,7 +184,8 @@ class Folded:
     @cached_property
     def points(self) -> Table | Short:
         """The code points of `text`."""
-        return self._full[self._full != 0]
+        kept: Table | Short = self._full[self._full != 0]
+        return kept
 
     @cached_property
     def _same(self) -> npt.NDArray[np.bool_]:
@@ -481,7 +482,9 @@ _MAX_READINGS = 3
 def letters(text: str, codes: Table | Short | None = None) -> list[tuple[int, int]]:
     """Slices of a folded text that may be pinyin: whole runs of letters that are syllables, and either more than one
     or beside a Chinese character or numeral. `codes`: its code points, where they are known."""
-    letter = (points(text) if codes is None else codes) - ord("a") < 26  # unsigned: what comes before a is far above z
+    letter = (points(text) if codes is None else codes) - ord(
+        "a"
+    ) < 26  # unsigned: what comes before a is far above z
     edges = (np.flatnonzero(letter[1:] != letter[:-1]) + 1).tolist()
     if len(letter) and letter[0]:
         edges.insert(0, 0)

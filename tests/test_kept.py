@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,23 @@ def test_what_was_made_is_not_made_again(home: Path) -> None:
     for _ in range(3):
         assert kept([b"a", b"b"], lambda: made.append(1) or {"x": [1, 2]}) == {"x": [1, 2]}
     assert made == [1]
+
+
+class Book:
+    pass
+
+
+def test_what_is_in_use_is_shared(home: Path) -> None:
+    book = kept([b"a"], Book)
+    assert kept([b"a"], Book) is book
+    assert kept([b"b"], Book) is not book
+
+
+def test_garbage_collection_goes_on_after_it(home: Path) -> None:
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        kept([b"a"], lambda: 1 / 0)
+    assert gc.isenabled()
 
 
 def test_other_sources_make_something_else(home: Path) -> None:

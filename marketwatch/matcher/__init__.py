@@ -36,7 +36,7 @@ class Matcher:
     @property
     def patterns(self) -> int:
         """How many ways of writing words are looked for in every record."""
-        return len(self._plan.sweep.patterns)
+        return self._plan.sweep.patterns
 
     def starts(self) -> Iterator[tuple[Rule, tuple[str, ...], float]]:
         """Each way that a rule can come to hold by words: those that are looked for first, and how common they are
@@ -77,8 +77,8 @@ class Matcher:
 
     def trace(self, record: Record, clock: Callable[[], float]) -> Iterator[tuple[str, bool, float]]:
         """Each rule evaluated for a record, whether it held, and what it took on `clock`; for measuring."""
-        (document,) = Batch(self._plan, (record,)).documents()
-        for number in document.triggered() if document else ():
+        document = Batch(self._plan, (record,)).document(0)
+        for number in document.triggered():
             compiled = self._plan.rules[number]
             begun = clock()
             held = document.holds(compiled) is not None

@@ -39,7 +39,7 @@ Place = tuple[int, int, str]
 """A slice of the folded text, and the disguise of the word there."""
 
 Found = tuple[int, int, int]
-"""A slice of the folded text, and the number of the pattern that stands there."""
+"""A slice of the folded text, and the number of the meaning of what stands there."""
 
 Told = tuple[int, int, int, str]
 """A slice of the folded text, a group of which a word stands there, and its disguise."""
@@ -61,44 +61,55 @@ class Vocabulary:
     """The words of some groups, by the numbers of these, in all ways that the groups admit."""
 
     def __init__(self, groups: Mapping[int, Group]) -> None:
-        patterns: dict[str, dict[int, str]] = {}  # to the groups it is a word of, and its disguise there
-        shared: dict[tuple[tuple[int, str], ...], dict[int, str]] = {}  # a word's disguises mean the same
+        self.meanings: list[dict[int, str]] = []  # what a pattern can mean: groups, and its disguise there
+        numbers: dict[tuple[tuple[int, str], ...], int] = {}  # of the meanings: many patterns mean the same
+        patterns: dict[str, int] = {}  # to its meaning
 
-        def note(forms: Iterable[str], number: int, kind: str) -> None:
-            alone = _shared(shared, ((number, kind),))
+        def meaning(*means: tuple[int, str]) -> int:
+            if means not in numbers:
+                numbers[means] = len(self.meanings)
+                self.meanings.append(dict(means))
+            return numbers[means]
+
+        def note(forms: Iterable[str], group: int, kind: str) -> None:
+            alone = meaning((group, kind))
             for form in forms:
                 known = patterns.setdefault(form, alone)
-                if number not in known:
-                    patterns[form] = _shared(shared, (*known.items(), (number, kind)))
+                if known != alone and group not in self.meanings[known]:
+                    patterns[form] = meaning(*self.meanings[known].items(), (group, kind))
 
-        for number, group in groups.items():
-            note(filter(None, map(fold_word, group.words)), number, "")
+        plain = {number: list(map(fold_word, group.words)) for number, group in groups.items()}
+        for number, words in plain.items():
+            note(filter(None, words), number, "")
         read: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
         heard: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
         for number, group in groups.items():
-            if kinds := group.evasion & EXPANDED:
-                disguised: defaultdict[str, list[str]] = defaultdict(list)
-                for word in group.words:
-                    for form, kind in disguises(word, kinds, heard=True).items():
-                        disguised[kind].append(form)
-                    plain = fold_word(word)
-                    if "pinyin" in kinds and sum(map(is_han, word)) > 1:
-                        for sound in soundings(plain):
-                            read[sound].append((plain, number))
-                    if "homophones" in kinds and MIN_HEARD <= len(plain) <= MAX_HEARD:
-                        heard[sounded_word(plain)].append((plain, number))
-                for how, forms in disguised.items():
-                    note(forms, number, how)
-        self.patterns = list(patterns.values())  # by number
+            kinds = group.evasion & EXPANDED
+            disguised: defaultdict[str, list[str]] = defaultdict(list)
+            for word in group.words if kinds else ():
+                for form, kind in disguises(word, kinds, heard=True).items():
+                    disguised[kind].append(form)
+            for how, forms in disguised.items():
+                note(forms, number, how)
+            if "pinyin" in kinds:
+                for word, written in zip(plain[number], group.words, strict=True):
+                    if sum(map(is_han, written)) > 1:
+                        for sound in soundings(word):
+                            read[sound].append((word, number))
+            if "homophones" in kinds:
+                for word in plain[number]:
+                    if MIN_HEARD <= len(word) <= MAX_HEARD:
+                        heard[sounded_word(word)].append((word, number))
+        self.patterns = len(patterns)
         self._read, self._heard = list(read.values()), list(heard.values())
         self._reader = _built(read)
         self._bits = {number: 1 << place for place, number in enumerate(groups)}
         self._doubling = frozenset(n for n, group in groups.items() if "repeats" in group.evasion)
         self._masks: dict[frozenset[int], int] = {}
-        self._build(list(patterns), list(heard))
+        self._build(list(patterns), list(patterns.values()), list(heard))
 
-    def _build(self, patterns: list[str], heard: list[str]) -> None:
-        """Makes what finds words as they are written, and words by their sound."""
+    def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
+        """Makes what finds words as they are written, with the number of the meaning of each, and words by their sound."""
         raise NotImplementedError
 
     def mask(self, groups: frozenset[int]) -> int:
@@ -113,9 +124,9 @@ class Vocabulary:
 
     def doubled(self, places: list[int], found: Iterable[Found]) -> Iterator[Told]:
         """What was found in a passage, of which `places` has the folded indices."""
-        for start, end, pattern in found:
+        for start, end, meaning in found:
             if places[end - 1] - places[start] >= end - start:  # else it stands in the text itself
-                for group, kind in self.patterns[pattern].items():
+                for group, kind in self.meanings[meaning].items():
                     if not kind and group in self._doubling:
                         yield places[start], places[end - 1] + 1, group, "repeats"
 
@@ -138,9 +149,10 @@ class Vocabulary:
 class Automaton(Vocabulary):
     """Looks for the words of one rule, where they bear on others."""
 
-    def _build(self, patterns: list[str], heard: list[str]) -> None:
+    def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
         self._finder, self._hearer = _built(patterns), _built(heard)
-        self._marks = [sum(self._bits[group] for group in means) for means in self.patterns]
+        self._meaning = meanings
+        self._marks = [sum(self._bits[group] for group in means) for means in self.meanings]
 
     def look(self, text: Text, windows: Iterable[tuple[int, int]]) -> Sight:
         """What stands in some windows of a text, and in all its passages."""
@@ -148,8 +160,8 @@ class Automaton(Vocabulary):
         more: list[Told] = []
         for first, last in windows:
             found += [
-                (first + start, first + end, pattern)
-                for start, end, pattern in _found_by(self._finder, text.folded[first:last])
+                (first + start, first + end, meaning)
+                for start, end, meaning in self._find(text.folded[first:last])
             ]
             for start, end, pattern in _found_by(self._hearer, text.sounds[first:last]):
                 body = text.folded[first + start : first + end]
@@ -158,18 +170,15 @@ class Automaton(Vocabulary):
                     if len(wrong) == 1 and is_slip(word, body, wrong[0]):
                         more.append((first + start, first + end, group, "homophones"))
         for passage, places in text.passages:
-            more += self.doubled(places, _found_by(self._finder, passage))
+            more += self.doubled(places, self._find(passage))
         for spelling in text.spellings:
             more += self.spelled(text.folded, spelling)
         marks = self._marks
-        met = reduce(or_, [marks[pattern] for _, _, pattern in found[:MAX_HITS]], 0)
+        met = reduce(or_, [marks[meaning] for _, _, meaning in found[:MAX_HITS]], 0)
         return Sight(self, found, more, met | self.bits_of(more))
 
-
-def _shared(
-    shared: dict[tuple[tuple[int, str], ...], dict[int, str]], means: tuple[tuple[int, str], ...]
-) -> dict[int, str]:
-    return shared.get(means) or shared.setdefault(means, dict(means))
+    def _find(self, text: str) -> list[Found]:
+        return [(start, end, self._meaning[pattern]) for start, end, pattern in _found_by(self._finder, text)]
 
 
 def _built(patterns: Collection[str]) -> CharwiseDoubleArrayAhoCorasick | None:
@@ -212,7 +221,9 @@ class Sight:
         return places
 
     def _places(self, group: int) -> list[Place]:
-        means = self._vocabulary.patterns
+        means = self._vocabulary.meanings
         return [
-            (start, end, means[pattern][group]) for start, end, pattern in self._found if group in means[pattern]
+            (start, end, means[meaning][group])
+            for start, end, meaning in self._found
+            if group in means[meaning]
         ]

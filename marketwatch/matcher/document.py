@@ -149,10 +149,14 @@ class Batch:
         ]
         ends = folded[1::2]
         passages = [
-            passage for slice_ in self._with(self.folded.doubles, ends) for passage in self.folded.repeats(*slice_)
+            passage
+            for slice_ in self._with(self.folded.doubles, ends)
+            for passage in self.folded.repeats(*slice_)
         ]
         spelled = [
-            spelling for slice_ in self._with([start for start, _ in self.runs], ends) for spelling in self.spelled(*slice_)
+            spelling
+            for slice_ in self._with([start for start, _ in self.runs], ends)
+            for spelling in self.spelled(*slice_)
         ]
         read = Text(text, self.sounds, passages, spelled)
         self._states = [_states(plan, record) for record in records]
@@ -208,7 +212,9 @@ def _states(plan: Plan, record: Record) -> int:
     for one, watched in ((record, plan.watched[""]), (record.shop, plan.watched["shop"])):
         if one is not None:
             shown = one.__dict__
-            for name in one.__pydantic_fields_set__ & watched.keys():  # model_fields_set costs as much as the rest
+            for name in (
+                one.__pydantic_fields_set__ & watched.keys()
+            ):  # model_fields_set costs as much as the rest
                 present |= _state(shown[name], watched[name])
     known = plan.attribute_bits
     for key, text in (record.attributes or {}).items():

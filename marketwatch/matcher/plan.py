@@ -42,6 +42,7 @@ from marketwatch.rulebook import (
 )
 from marketwatch.text import commonness, fold_word, longest
 
+
 class Exemption(NamedTuple):
     """An exception of a rule: a phrase that allows what it holds (the group of its words; else -1), and what must not
     stand beside it (disqualifiers) or beside a hit."""

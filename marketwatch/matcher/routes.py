@@ -63,7 +63,9 @@ class Routes:
     def under_way(self, present: Ints, firing: Ints, in_scope: Ints) -> tuple[list[UnderWay], Ints]:
         """For each text the routes that are under way, of what is there by text and column, of what is `firing` there,
         and of the rules that are in scope, by text and number. With it, by text and column, what bears on these routes."""
-        text, column = np.divmod((present[:, : self._width] & firing).ravel().nonzero()[0], max(1, self._width))
+        text, column = np.divmod(
+            (present[:, : self._width] & firing).ravel().nonzero()[0], max(1, self._width)
+        )
         route, edges = self._starting.of(column)
         text = text.repeat(np.diff(edges))
         keep = in_scope[text, self._rules[route]]

@@ -49,16 +49,18 @@ class Sweep(Vocabulary):
     """Looks for words in every record, some dozens of records at a time. Each group has a column, the first group the
     first one."""
 
-    def _build(self, patterns: list[str], heard: list[str]) -> None:
-        self._trie, self._sounds = Trie(patterns), Trie(heard)
-        self._means = Table(map(self.column, means) for means in self.patterns)
+    def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
+        self._trie, self._sounds = Trie(patterns, meanings), Trie(heard, range(len(heard)))
+        self._means = Table(map(self.column, means) for means in self.meanings)
         self._spoken = [spoken for some in self._heard for spoken in some]
         numbers = iter(range(len(self._spoken)))
         self._rows = Table([next(numbers) for _ in some] for some in self._heard)
         padded = "".join([word.ljust(MAX_HEARD, "\0") for word, _ in self._spoken])
         self._written = points(padded).reshape(-1, MAX_HEARD)
 
-    def look(self, text: Text, letters: Ints, sounds: Ints, bounds: Sequence[int], states: Sequence[int]) -> View:
+    def look(
+        self, text: Text, letters: Ints, sounds: Ints, bounds: Sequence[int], states: Sequence[int]
+    ) -> View:
         """What stands in the parts of a text that end at `bounds`. The text is also given by its code points and those of
         its sounds; `states` are those of the fields of each part, as bits."""
         joined = letters
@@ -73,7 +75,7 @@ class Sweep(Vocabulary):
             told += self.spelled(text.folded, spelling)
         told.sort(key=_END)
 
-        columns, edges = self._means.of(finds.words[:inside])
+        columns, edges = self._means.of(finds.numbers[:inside])
         stops = edges[finds.ends.searchsorted(bounds, "right")]
         parts = np.arange(len(bounds)).repeat(np.diff(stops, prepend=0))
         present = self._unpacked(states)
@@ -98,8 +100,10 @@ class Sweep(Vocabulary):
         for passage, places in passages:
             stop = begin + len(passage)
             last = int(finds.ends.searchsorted(stop, "right"))
-            starts, ends, words = (part[first:last].tolist() for part in finds)
-            found = [(start - begin, end - begin, word) for start, end, word in zip(starts, ends, words, strict=True)]
+            found = [
+                (start - begin, end - begin, meaning)
+                for start, end, meaning in zip(*(part[first:last].tolist() for part in finds), strict=True)
+            ]
             told += self.doubled(places, found)
             first, begin = last, stop + 1
         return told
@@ -108,9 +112,9 @@ class Sweep(Vocabulary):
         """Words of which one character sounds right and is written wrong."""
         finds = self._sounds.find(sounds)
         told: list[Told] = []
-        for first in range(0, len(finds.words), _MAX_HEARD_HITS):
+        for first in range(0, len(finds.numbers), _MAX_HEARD_HITS):
             part = slice(first, first + _MAX_HEARD_HITS)
-            rows, edges = self._rows.of(finds.words[part])
+            rows, edges = self._rows.of(finds.numbers[part])
             written, starts = self._written[rows], finds.starts[part].repeat(np.diff(edges))
             bodies = letters.take(starts[:, None] + np.arange(MAX_HEARD), mode="clip")
             wrong = (bodies != written) & (written != 0)
@@ -181,6 +185,9 @@ class Glance(Sight):
         self._view, self._part = view, part
 
     def _places(self, group: int) -> list[Place]:
-        means = self._vocabulary.patterns
+        means = self._vocabulary.meanings
         column = self._vocabulary.column(group)
-        return [(start, end, means[word][group]) for start, end, word in self._view.found(self._part, column)]
+        return [
+            (start, end, means[meaning][group])
+            for start, end, meaning in self._view.found(self._part, column)
+        ]

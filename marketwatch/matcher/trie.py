@@ -27,22 +27,22 @@ class Finds(NamedTuple):
 
     starts: Ints
     ends: Ints
-    words: Ints
+    numbers: Ints
 
 
 class _Level(NamedTuple):
     """The step from states to those one character longer: `base[state] + code` is where such a state would stand, and it
-    stands there if `check` has the state it came from. `word`: the number of the word that ends there, or -1."""
+    stands there if `check` has the state it came from. `number`: that of the word that ends there, or -1."""
 
     base: Ints
     check: Ints
-    word: Ints
+    number: Ints
 
 
 class Trie:
-    """Finds all places of some words, none of them empty and none twice; a word's number is its index."""
+    """Finds all places of some words, none of them empty and none twice; each has a number from 0."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], numbers: Sequence[int]) -> None:
         points = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
         sizes = np.fromiter(map(len, words), np.int64, len(words))
         starts = np.cumsum(sizes) - sizes
@@ -57,15 +57,16 @@ class Trie:
         states, count = codes[starts], width
         self._first = np.full(width, -1, np.int32)
         self._levels: list[_Level] = []
+        number = np.array(numbers, np.int32)
         ended, depth = sizes == 1, 1
-        self._first[states[ended]] = going[ended]
+        self._first[states[ended]] = number[going[ended]]
         while not ended.all():
             going, states = going[~ended], states[~ended]
             edges, to = np.unique(states << 16 | codes[starts[going] + depth], return_inverse=True)
             level, places = _level(edges >> 16, edges & 0xFFFF, count, width)
-            states, count, depth = places[to], len(level.word), depth + 1
+            states, count, depth = places[to], len(level.number), depth + 1
             ended = sizes[going] == depth
-            level.word[states[ended]] = going[ended]
+            level.number[states[ended]] = number[going[ended]]
             self._levels.append(level)
 
     def find(self, points: Ints) -> Finds:
@@ -74,37 +75,39 @@ class Trie:
         parts: list[tuple[Ints, Ints, Ints]] = []
         for begin in range(0, len(points), _CHUNK):
             codes = self._codes.take(points[begin : begin + _CHUNK + reach])
-            for at, size, word in self._descend(codes, min(_CHUNK, len(codes))):
-                parts.append((at + begin, at + (begin + size), word))
-        starts, ends, words = (
-            (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else [np.empty(0, np.int64)] * 3
+            for at, size, number in self._descend(codes, min(_CHUNK, len(codes))):
+                parts.append((at + begin, at + (begin + size), number))
+        starts, ends, numbers = (
+            (np.concatenate(part) for part in zip(*parts, strict=True))
+            if parts
+            else [np.empty(0, np.int64)] * 3
         )
         order = ends.argsort(kind="stable")
-        return Finds(starts[order], ends[order], words[order])
+        return Finds(starts[order], ends[order], numbers[order])
 
     def _descend(self, codes: Ints, stop: int) -> list[tuple[Ints, int, Ints]]:
-        """Places before `stop` where words stand, level by level: index, number of characters, word."""
+        """Places before `stop` where words stand, level by level: index, number of characters, and number of the word."""
         out: list[tuple[Ints, int, Ints]] = []
         if self._beginnings is None:
-            word = self._first.take(codes[:stop])
-            ends = (word >= 0).nonzero()[0]
-            out.append((ends, 1, word[ends]))
+            number = self._first.take(codes[:stop])
+            ends = (number >= 0).nonzero()[0]
+            out.append((ends, 1, number[ends]))
             stop = min(stop, len(codes) - 1)
             at, states, following = np.arange(stop), codes[:stop], codes[1 : stop + 1]
         else:
             at = self._beginnings.take(_hashed(codes[:-2], codes[1:-1], codes[2:])).nonzero()[0]
             at = at[: at.searchsorted(stop)]
             states, following = codes[at], codes[at + 1]
-        for depth, (base, check, words) in enumerate(self._levels, 1):
+        for depth, (base, check, numbers) in enumerate(self._levels, 1):
             to = base.take(states)
             to += following
             stays = (check.take(to) == states).nonzero()[0]
             at, states = at[stays], to[stays]
             if not len(at):
                 break
-            word = words.take(states)
-            ends = (word >= 0).nonzero()[0]
-            out.append((at[ends], depth + 1, word[ends]))
+            number = numbers.take(states)
+            ends = (number >= 0).nonzero()[0]
+            out.append((at[ends], depth + 1, number[ends]))
             if at[-1] + depth + 1 >= len(codes):
                 inside = at < len(codes) - depth - 1
                 at, states = at[inside], states[inside]
@@ -137,7 +140,9 @@ def _level(parents: Ints, codes: Ints, count: int, width: int) -> tuple[_Level, 
     to = np.repeat(bases, sizes) + codes
     size = int(bases.max()) + width
     kind = np.uint16 if count < 0xFFFF else np.int32
-    base = np.full(count, size, np.int32)  # of a state without children: behind all places, where nothing is checked
+    base = np.full(
+        count, size, np.int32
+    )  # of a state without children: behind all places, where nothing is checked
     base[parents[rows]] = bases
     check = np.full(size + width, np.iinfo(kind).max, kind)
     check[to] = parents
