@@ -22,7 +22,7 @@ __all__ = ["BATCH", "LEAD", "Counted", "Judgement", "Matcher", "Tally", "counts"
 
 Judgement = tuple[list[Finding], list[Counted]]
 
-BATCH = 64
+BATCH = 256
 _MAX_CHARACTERS = 200_000
 
 
