@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import random
 import re
 import time
+import weakref
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -327,6 +329,18 @@ def test_hostile_text_takes_bounded_time(text: str, product: Matcher) -> None:
 @pytest.fixture(scope="module")
 def product() -> Matcher:
     return Matcher(Rulebook.load(find_home() / "rules"))
+
+
+def test_what_is_judged_is_freed_without_garbage_collection(product: Matcher) -> None:
+    records = _shown(product.book, 20)
+    refs = [weakref.ref(record) for record in records]
+    gc.disable()
+    try:
+        assert any(found for found, _ in product.judge_many(records))
+        records.clear()
+        assert [ref for ref in refs if ref() is not None] == []
+    finally:
+        gc.enable()
 
 
 def _shown(book: Rulebook, every: int) -> list[Record]:

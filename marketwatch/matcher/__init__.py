@@ -71,6 +71,7 @@ class Matcher:
                 found.append(document.finding(compiled.rule, witnesses))
             else:
                 counted += document.counted(compiled.rule, compiled.counting, witnesses)
+        document.forget()
         if len(found) > 1:
             found.sort(key=lambda f: (-f.confidence, f.rule))
         return found, counted

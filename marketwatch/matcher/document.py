@@ -18,7 +18,7 @@ from marketwatch import identifiers
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Place, Sight, Text
 from marketwatch.matcher.expressions import ONE_OF, Expression
-from marketwatch.matcher.plan import SPECIAL, UNWATCHED, Compiled, Exemption, Plan, Watched, alternation
+from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Watched, alternation
 from marketwatch.matcher.routes import Clause, Route, UnderWay
 from marketwatch.matcher.sweep import Glance
 from marketwatch.records import Finding, Record, Tier
@@ -65,6 +65,7 @@ _MAX_PLACES = 2000
 _MAX_WINDOWS = 16
 _MAX_SPELLINGS = 64
 _MAX_WITNESSES = 8
+_MAX_KNOWN = 100_000
 
 
 class Hit(NamedTuple):
@@ -216,10 +217,13 @@ def _states(plan: Plan, record: Record) -> int:
             ):  # model_fields_set costs as much as the rest
                 present |= _state(shown[name], watched[name])
     known = plan.attribute_bits
-    for key, text in (record.attributes or {}).items():
-        watch = known.get(key) or plan.attribute_states(key)
-        if watch is not UNWATCHED:
-            present |= _state(text, watch)
+    for shows in (record.attributes or {}).items():
+        bits = known.get(shows)
+        if bits is None:
+            bits = _state(shows[1], plan.attribute_states(shows[0]))
+            if len(known) < _MAX_KNOWN:
+                known[shows] = bits
+        present |= bits
     return present
 
 
@@ -265,6 +269,11 @@ class Document:
     def starts(self) -> list[int]:
         """Where each text begins in the joined one."""
         return list(accumulate((len(text) + 1 for text in self.texts), initial=self.first))[: len(self.texts)]
+
+    def forget(self) -> None:
+        """To be called in the end: hits that are still to be verified refer to the document, as it does to them, so only
+        the garbage collector would free it, and its batch."""
+        self._hits.clear()
 
     # which rules may hold
 

@@ -79,9 +79,6 @@ class Watched(NamedTuple):
     numbers: tuple[tuple[tuple[str, ...], int, int], ...] = ()
 
 
-UNWATCHED = Watched()
-
-
 class Scope(NamedTuple):
     """The rules in scope for some kind of page: their numbers, for each rule whether it is one of them, and for each
     column whether it may start one of them."""
@@ -184,7 +181,10 @@ class Plan:
             path = f"{owner}.{name}" if owner else name
             self.watched.setdefault(owner, {})[name] = self._watched("field", path)
         self._attribute_groups: dict[str, tuple[str, ...]] = {}
-        self.attribute_bits: dict[str, Watched] = {}  # those asked for already
+        self._attribute_states: dict[str, Watched] = {}
+        self.attribute_bits: dict[
+            tuple[str, str | None], int
+        ] = {}  # their states, of those asked for already
         self._categories: dict[str, frozenset[str]] = {}
         self._scopes: dict[tuple[object, ...], Scope] = {}
 
@@ -405,10 +405,11 @@ class Plan:
 
     def attribute_states(self, key: str) -> Watched:
         """What rules watch of an attribute of this name."""
-        watched = self._watched("attribute", key, *self.attribute_groups(key))
-        watched = UNWATCHED if watched == UNWATCHED else watched
-        if len(self.attribute_bits) < 50_000:
-            self.attribute_bits[key] = watched
+        watched = self._attribute_states.get(key)
+        if watched is None:
+            watched = self._watched("attribute", key, *self.attribute_groups(key))
+            if len(self._attribute_states) < 50_000:
+                self._attribute_states[key] = watched
         return watched
 
     def in_scope(self, record: Record) -> Scope:

@@ -14,11 +14,9 @@ from marketwatch.text import fold_word, light_char
 
 
 def is_empty(value: Any) -> bool:
-    if value is None:
-        return True
     if isinstance(value, str):
         return value.strip() in EMPTY_WORDS
-    return isinstance(value, tuple | list | dict) and not value
+    return value is None or (not value and isinstance(value, tuple | list | dict))
 
 
 def show(value: Any) -> str:
