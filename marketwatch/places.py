@@ -137,7 +137,7 @@ class _Builder:
         return out
 
     def scalar(self, event: yaml.ScalarEvent, keys: Keys) -> Any:
-        if event.style:  # quoted or a block: text as it stands
+        if event.style or event.value > "\x7f":  # quoted, a block, or no Latin letter: text as it stands
             return event.value
         for pattern, convert in _SCALARS:
             if pattern.fullmatch(event.value):

@@ -323,6 +323,12 @@ def _alike(char: str, common: bool) -> str:
 
 
 @cache
+def _unlike(char: str) -> str:
+    """What sellers are known to write for a character though it sounds otherwise, folded."""
+    return "".join([other for other in _alike(char, False) if _SOUNDS[other] != _SOUNDS[_FOLDED[char]]])
+
+
+@cache
 def _splits() -> dict[str, tuple[str, ...]]:
     """Character → its parts as they are written apart, folded."""
     return {row[0]: tuple(map(fold_word, row[1:])) for row in _reference("splits.txt")}
@@ -354,10 +360,10 @@ def disguises(word: str, kinds: frozenset[str], *, heard: bool = False) -> dict[
     whole = len(han) == len(plain)
     forms: dict[str, Evasion] = {}
     if "homophones" in kinds and 2 <= len(plain) <= MAX_HEARD:
+        told = heard and len(plain) >= MIN_HEARD
         for i in han:
-            for other in _alike(sound[i], len(plain) == MIN_HEARD and not heard):
-                if not heard or len(plain) < MIN_HEARD or _SOUNDS[other] != _SOUNDS[plain[i]]:
-                    forms.setdefault(plain[:i] + other + plain[i + 1 :], "homophones")
+            for other in _unlike(sound[i]) if told else _alike(sound[i], len(plain) == MIN_HEARD):
+                forms.setdefault(plain[:i] + other + plain[i + 1 :], "homophones")
     if "split" in kinds:
         splits = _splits()
         cut = [i for i in han if plain[i] in splits]
@@ -393,9 +399,12 @@ def _in_pinyin(plain: str, sound: str, han: list[int], forms: dict[str, Evasion]
 
 def _in_initials(plain: str, sound: str, kinds: frozenset[str], forms: dict[str, Evasion]) -> None:
     """Adds the initials of a word, or one of them."""
-    spelled = [_syllables()[0].get(char, ("",))[0] for char in sound]
     # model numbers are full of short letter runs, so only rules that ask for initials get those of short words
-    if not all(spelled) or len(plain) < (3 if "initials" in kinds else 5):
+    if len(plain) < (3 if "initials" in kinds else 5):
+        return
+    readings = _syllables()[0]
+    spelled = [readings.get(char, ("",))[0] for char in sound]
+    if not all(spelled):
         return
     forms.setdefault("".join([s[0] for s in spelled]), "initials" if "initials" in kinds else "pinyin")
     if "initials" in kinds:
@@ -455,14 +464,24 @@ def sounded_word(word: str) -> str:
     return "".join([_SOUNDS[char] for char in word])
 
 
-def soundings(word: str) -> set[str]:
+class _OtherSounds(dict[str, str]):
+    """The codes of the less usual ways to read a character."""
+
+    def __missing__(self, char: str) -> str:
+        codes = _codes_of_syllables()
+        others = self[char] = "".join([codes[way] for way in _syllables()[0].get(char, ())[1:]])
+        return others
+
+
+_OTHER_SOUNDS = _OtherSounds()
+
+
+def soundings(word: str) -> list[str]:
     """How a folded word sounds, with each way to read one of its characters."""
-    usual, readings = sounded_word(word), _syllables()[0]
-    out = {usual}
-    for i, char in enumerate(word):
-        if len(ways := readings.get(char, ())) > 1:
-            out |= {usual[:i] + _codes_of_syllables()[way] + usual[i + 1 :] for way in ways[1:]}
-    return out
+    usual = sounded_word(word)
+    return [usual] + [
+        usual[:i] + other + usual[i + 1 :] for i, char in enumerate(word) for other in _OTHER_SOUNDS[char]
+    ]
 
 
 class Spelling(NamedTuple):
