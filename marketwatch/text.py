@@ -420,8 +420,9 @@ MIN_HEARD, MAX_HEARD = 3, 6
 
 @cache
 def _codes_of_syllables() -> dict[str, str]:
-    """A character of the private use area for each syllable; no folded text holds one."""
-    return {name: chr(0xE000 + i) for i, (name, _) in enumerate(_reference("syllables.txt"))}
+    """A character for each syllable: a mathematical or technical sign, as no folded text holds one. Low code points keep
+    automata small."""
+    return {name: chr(0x2200 + i) for i, (name, _) in enumerate(_reference("syllables.txt"))}
 
 
 @cache

@@ -150,3 +150,11 @@ def test_sounds_and_spellings_keep_their_places(text: str) -> None:
 def test_letters_are_whole_runs_beside_characters() -> None:
     text = fold("特gong 烟dan5 wei xiao liang zui低 v信 iphone").text
     assert [text[start:end] for start, end in letters(text)] == ["gong", "dan", "weixiaoliangzui"]
+
+
+def test_no_folded_text_holds_the_code_of_a_syllable() -> None:
+    codes = set(sounded("特供你我他不是的一二三"))
+    every = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
+    held = set(fold(every).text)
+    assert not codes & held
+    assert not {chr(c) for c in range(0x2200, 0x23B0)} & held

@@ -330,24 +330,25 @@ class Document:
         number = compiled.number
         if number not in self._near:
             windows = self._windows.get(number, [self.whole])
-            self._near[number] = self.plan.closer(compiled).look(self.text, windows)
+            self._near[number] = self.plan.closer(compiled.near).look(self.text, windows)
         return self._near[number]
 
     # hits
 
     def _places_of(self, group: int, compiled: Compiled) -> list[Place]:
         """Where a word of a group may stand."""
-        if group in compiled.starting:
+        if group in self.plan.scouts:
             return self.sight.places(group)
         if group in compiled.near:
             return self._beside(compiled).places(group)
         if compiled.number not in self._anywhere:
-            self._anywhere[compiled.number] = self.plan.anywhere(compiled).look(self.text, [self.whole])
+            closer = self.plan.closer(compiled.anywhere)
+            self._anywhere[compiled.number] = closer.look(self.text, [self.whole])
         return self._anywhere[compiled.number].places(group)
 
     def hits(self, group: int, compiled: Compiled) -> _Hits:
         """Hits of a group that are really its words, disguised at most as the group admits."""
-        key = (group, -1 if group in compiled.starting else compiled.number)
+        key = (group, -1 if group in self.plan.scouts else compiled.number)
         if key not in self._hits:
             self._hits[key] = _Hits(self._verified(group, self._places_of(group, compiled)))
         return self._hits[key]
@@ -614,7 +615,7 @@ class Document:
         anchors: list[Place] | None = None
         for some in regex.literals:
             group = self.plan.literals.get(some)
-            if group is None or not (group in compiled.near or group in compiled.starting):
+            if group is None or group not in compiled.near:
                 continue
             places = self._places_of(group, compiled)
             if anchors is None or width is None:

@@ -65,8 +65,7 @@ class Compiled(NamedTuple):
     textual: bool  # starts from words
     counting: Count | None
     fields: frozenset[str]
-    starting: frozenset[int]  # groups that are looked for in every record
-    near: frozenset[int]  # groups that bear on one of those beside it
+    near: frozenset[int]  # groups of its words, and of what they need or what allows them
     anywhere: frozenset[int]  # groups that void the rule wherever they stand
 
 
@@ -173,8 +172,7 @@ class Plan:
             ],
             self.sweep.column,
         )
-        self._closer: dict[int, Automaton] = {}
-        self._anywhere: dict[int, Automaton] = {}
+        self._closer: dict[frozenset[int], Automaton] = {}
 
         self.watched: dict[str, dict[str, Watched]] = {"": {}, "shop": {}}  # by what holds the field
         for owner, _, name in {path.rpartition(".") for sort, path, _ in self._states if sort == "field"}:
@@ -269,8 +267,7 @@ class Plan:
             textual = textual or any(worded)
             local = way.reach is not None and (all(worded) or not way.textual)
             routes.append((number, first, rest, (way.reach or 0) + around if local else None))
-        starting = frozenset(key for _, first, _, _ in routes for key in first)
-        near -= starting | anywhere
+        near -= anywhere
         self.rules.append(
             Compiled(
                 number,
@@ -281,7 +278,6 @@ class Plan:
                 textual,
                 count,
                 frozenset(rule.scope.fields),
-                starting,
                 frozenset(near),
                 frozenset(anywhere),
             )
@@ -376,20 +372,11 @@ class Plan:
         """Whether a clause has words that are not looked for in every record."""
         return any(key not in scouts and self.groups[key].words for key in clause)
 
-    def _pick(self, keys: Iterable[Key]) -> dict[int, Group]:
-        return {number: self.groups[number] for number in sorted(keys)}
-
-    def closer(self, rule: Compiled) -> Automaton:
-        """Finds those words of a rule that bear on a hit and are not looked for in every record."""
-        if rule.number not in self._closer:
-            self._closer[rule.number] = Automaton(self._pick(rule.near))
-        return self._closer[rule.number]
-
-    def anywhere(self, rule: Compiled) -> Automaton:
-        """Finds the words that void a rule wherever they stand."""
-        if rule.number not in self._anywhere:
-            self._anywhere[rule.number] = Automaton(self._pick(rule.anywhere))
-        return self._anywhere[rule.number]
+    def closer(self, groups: frozenset[int]) -> Automaton:
+        """Finds those words of some groups that are not looked for in every record."""
+        if groups not in self._closer:
+            self._closer[groups] = Automaton({key: self.groups[key] for key in sorted(groups - self.scouts)})
+        return self._closer[groups]
 
     # tables, looked up once per distinct text
 
