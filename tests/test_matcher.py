@@ -17,7 +17,7 @@ from bench.matching import listings
 from marketwatch.backtest import example_record
 from marketwatch.config import find_home
 from marketwatch.matcher import Matcher, Tally, required_literals
-from marketwatch.matcher.document import Batch
+from marketwatch.matcher.batch import Batch
 from marketwatch.records import Record, parse_record
 from marketwatch.rulebook import Rulebook
 from marketwatch.text import CLAUSE_END, fold

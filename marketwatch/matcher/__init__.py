@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from marketwatch.matcher.document import LEAD, Batch, Counted, Document
+from marketwatch.matcher.batch import Batch
+from marketwatch.matcher.document import LEAD, Counted, Document
 from marketwatch.matcher.expressions import required_literals
 from marketwatch.matcher.plan import Plan
 from marketwatch.records import Finding, Record

@@ -1,10 +1,10 @@
-"""Records on their way through the rules of a plan."""
+"""A record on its way through the rules of a plan."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -12,13 +12,11 @@ from functools import cache, cached_property, lru_cache
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from marketwatch import identifiers
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Place, Sight, Text
 from marketwatch.matcher.expressions import ONE_OF, Expression
-from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, Watched, alternation
+from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, alternation
 from marketwatch.matcher.routes import Clause, Route, UnderWay
 from marketwatch.matcher.sweep import Glance
 from marketwatch.records import Finding, Record, Tier
@@ -41,16 +39,13 @@ from marketwatch.rulebook import (
 )
 from marketwatch.text import (
     CLAUSE_END,
+    Folded,
     Spelling,
-    fold,
     fold_word,
     is_han,
-    letters,
     light,
     light_char,
-    sounds_of,
     spellings,
-    text_of,
 )
 
 DENIAL = 4  # characters before a word within which a negation denies it
@@ -63,9 +58,8 @@ _TRUST = {
 _MAX_GAP = 4
 _MAX_PLACES = 2000
 _MAX_WINDOWS = 16
-_MAX_SPELLINGS = 64
 _MAX_WITNESSES = 8
-_MAX_KNOWN = 100_000
+_MAX_SPELLINGS = 64
 
 
 class Hit(NamedTuple):
@@ -122,81 +116,6 @@ def _cheapest_first(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
 ABSENT: Any = object()
 
 
-class Batch:
-    """Records that are folded and searched together: the same work for each, a third of the time.
-
-    Their texts stand in one text, `joined`, parted by ends of clauses; all offsets are into it, or into its folded form.
-    """
-
-    def __init__(self, plan: Plan, records: Sequence[Record]) -> None:
-        self.plan = plan
-        shown = [texts_of(record) for record in records]
-        self.joined = CLAUSE_END.join([text for texts in shown for text in texts])
-        self.folded = fold(self.joined)
-        text, codes = self.folded.text, self.folded.points
-        sounds = sounds_of(codes)
-        bounds: list[int] = []
-        at = 0
-        for texts in shown:
-            size = sum(map(len, texts)) + len(texts)
-            bounds += (at, max(at, at + size - 1))
-            at += size
-        folded: list[int] = self.folded.offsets.searchsorted(bounds).tolist()
-        self.sounds = text_of(sounds)
-        self.runs = letters(text, codes)
-        self._places = [
-            Bounds(*ends) for ends in zip(bounds[::2], bounds[1::2], folded[::2], folded[1::2], strict=True)
-        ]
-        ends = folded[1::2]
-        passages = [
-            passage
-            for slice_ in self._with(self.folded.doubles, ends)
-            for passage in self.folded.repeats(*slice_)
-        ]
-        spelled = [
-            spelling
-            for slice_ in self._with([start for start, _ in self.runs], ends)
-            for spelling in self.spelled(*slice_)
-        ]
-        read = Text(text, self.sounds, passages, spelled)
-        self._states = [_states(plan, record) for record in records]
-        view = plan.sweep.look(read, codes, sounds, ends, self._states)
-        scopes = [plan.in_scope(record) for record in records]
-        firing, rules = (np.array([scope[part] for scope in scopes]) for part in (2, 1))
-        self._under_way, bearing = plan.routes.under_way(view.present, firing, rules)
-        for under_way, scope in zip(self._under_way, scopes, strict=True):
-            under_way.update((number, []) for number in plan.always if number in scope.rules)
-        view.note(bearing)
-        self._records, self._texts, self._view = records, shown, view
-
-    def _with(self, places: Iterable[int], ends: list[int]) -> Iterator[tuple[int, int]]:
-        """The slices of the folded text of those records in which some places stand."""
-        for number in sorted({bisect_right(ends, place) for place in places}):
-            yield self._places[number][2:]
-
-    def spelled(self, first: int, last: int) -> list[Spelling]:
-        """The readings of the `letters` in a slice of the folded text."""
-        runs = self.runs[bisect_left(self.runs, (first, first)) : bisect_left(self.runs, (last, last))]
-        return list(islice(spellings(self.folded.text, runs, first, last), _MAX_SPELLINGS))
-
-    def documents(self) -> Iterator[Document | None]:
-        """One for each record, or None where no rule may hold."""
-        for number, under_way in enumerate(self._under_way):
-            yield self.document(number) if under_way else None
-
-    def document(self, number: int) -> Document:
-        """That of one record."""
-        return Document(
-            self,
-            self._records[number],
-            self._places[number],
-            self._texts[number],
-            self._states[number],
-            self._under_way[number],
-            self._view.of(number),
-        )
-
-
 class Bounds(NamedTuple):
     """Where a record stands in the joined text of its batch, and in the folded one."""
 
@@ -206,33 +125,28 @@ class Bounds(NamedTuple):
     folded_last: int
 
 
-def _states(plan: Plan, record: Record) -> int:
-    """The states of the fields of a record that rules watch, as bits."""
-    present = 0
-    for one, watched in ((record, plan.watched[""]), (record.shop, plan.watched["shop"])):
-        if one is not None:
-            shown = one.__dict__
-            for name in (
-                one.__pydantic_fields_set__ & watched.keys()
-            ):  # model_fields_set costs as much as the rest
-                present |= _state(shown[name], watched[name])
-    known = plan.attribute_bits
-    for shows in (record.attributes or {}).items():
-        bits = known.get(shows)
-        if bits is None:
-            bits = _state(shows[1], plan.attribute_states(shows[0]))
-            if len(known) < _MAX_KNOWN:
-                known[shows] = bits
-        present |= bits
-    return present
+class Joined(NamedTuple):
+    """The texts of some records in one, parted by ends of clauses: as they are, folded, how they sound, and the slices of
+    the folded text that may be pinyin."""
+
+    text: str
+    folded: Folded
+    sounds: str
+    runs: list[tuple[int, int]]
+
+    def spelled(self, first: int, last: int) -> list[Spelling]:
+        """The readings of the pinyin in a slice of the folded text."""
+        runs = self.runs[bisect_left(self.runs, (first, first)) : bisect_left(self.runs, (last, last))]
+        return list(islice(spellings(self.folded.text, runs, first, last), _MAX_SPELLINGS))
 
 
 class Document:
-    """One record of a batch: its place there, its texts, how they read, and what the batch has seen in them."""
+    """One record among others: its place there, its texts, the states of its fields, and what was seen of it."""
 
     def __init__(
         self,
-        batch: Batch,
+        plan: Plan,
+        among: Joined,
         record: Record,
         bounds: Bounds,
         texts: list[str],
@@ -240,7 +154,7 @@ class Document:
         under_way: UnderWay,
         sight: Glance,
     ) -> None:
-        self.batch, self.plan, self.joined, self.folded = batch, batch.plan, batch.joined, batch.folded
+        self.plan, self.joined, self.folded, self._among = plan, among.text, among.folded, among
         self.record, self.texts = record, texts
         self.sight, self.states, self.under_way = sight, states, under_way
         self.first, self.last, *folded = bounds
@@ -256,9 +170,9 @@ class Document:
     def text(self) -> Text:
         return Text(
             self.folded.text,
-            self.batch.sounds,
+            self._among.sounds,
             self.folded.repeats(*self.whole),
-            self.batch.spelled(*self.whole),
+            self._among.spelled(*self.whole),
         )
 
     @cached_property
@@ -902,33 +816,6 @@ class _Hits:
                 self._known.append(hit)
             yield self._known[at]
             at += 1
-
-
-def _state(value: Any, watched: Watched) -> int:
-    """The state of a field, as bits."""
-    filled, empty, numbers = watched
-    if values.is_empty(value):
-        return empty
-    for kinds, valid, invalid in numbers:
-        verdict = values.number_state(str(value), kinds)
-        filled |= valid if verdict == "valid" else invalid if verdict == "invalid" else 0
-    return filled
-
-
-def texts_of(record: Record) -> list[str]:
-    """The texts of a record that are judged."""
-    out = [text for text in (record.title, record.description) if text]
-    if record.attributes:
-        out += [text for text in record.attributes.values() if text]
-    if record.image_text:
-        out += record.image_text
-    if record.sku_prices:
-        out += record.sku_prices
-    if record.shop is not None and record.shop.name:
-        out.append(record.shop.name)
-    if record.comments:
-        out += record.comments
-    return out
 
 
 def _text_names(record: Record) -> list[str]:
