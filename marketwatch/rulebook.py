@@ -926,8 +926,9 @@ class _Reader:
                 )
                 rule = rules.get(node.child("rule").text()) if node.has("rule") else None
                 if rule is None:
-                    near = difflib.get_close_matches(str(node.data.get("rule")), rules, 1)
-                    raise node.stop("没有这条规则", f"是不是 {near[0]}？" if near else None)
+                    name = str(node.data.get("rule"))
+                    near = difflib.get_close_matches(name, rules, 1)
+                    raise node.stop(f"没有规则 {name}", f"是不是 {near[0]}？" if near else None)
                 if node.data.get("enabled") is False:
                     del rules[rule.id]
                     continue

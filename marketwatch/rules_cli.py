@@ -99,7 +99,10 @@ def explain(rule: Annotated[str, typer.Argument(help="规则编号。")], rules:
 
     found = told(_book(rules), rule)
     if found is None:
-        raise UsageError(f"没有规则 {rule}", hint="marketwatch rules lint 会列出读不了的规则")
+        raise UsageError(
+            f"没有规则 {rule}",
+            hint="marketwatch rules lint 会列出读不了的规则；也可能已在 rules/local/ 里关掉",
+        )
     one = found.rule
     rows: list[tuple[str, Any]] = [
         ("规则", f"{one.id}  {one.title}"),
