@@ -50,3 +50,10 @@ esac
 if ! fc-list :lang=zh 2>/dev/null | grep -q .; then
     apt_get fontconfig fonts-noto-cjk || say "no Chinese font: screenshots will show boxes (Debian: fonts-noto-cjk)"
 fi
+
+# The rules are compiled here, so that the first start is as quick as any other.
+"$VENV/bin/python" -c '
+from marketwatch.config import find_home
+from marketwatch.matcher import Matcher
+from marketwatch.rulebook import Rulebook
+Matcher(Rulebook.load(find_home() / "rules"))'

@@ -161,10 +161,9 @@ class Document:
         self.whole = (folded[0], folded[1])
         self._hits: dict[tuple[int, int], _Hits] = {}
         self._fields: dict[str, list[Any] | None] = {}
-        # By rule: slices of the folded text that bear on it, and what was seen there, and anywhere.
+        # By rule: slices of the folded text that bear on it, and what was seen there.
         self._windows: dict[int, list[tuple[int, int]]] = {}
         self._near: dict[int, Sight] = {}
-        self._anywhere: dict[int, Sight] = {}
 
     @cached_property
     def text(self) -> Text:
@@ -255,10 +254,12 @@ class Document:
             return self.sight.places(group)
         if group in compiled.near:
             return self._beside(compiled).places(group)
-        if compiled.number not in self._anywhere:
-            closer = self.plan.closer(compiled.anywhere)
-            self._anywhere[compiled.number] = closer.look(self.text, [self.whole])
-        return self._anywhere[compiled.number].places(group)
+        return self._everywhere.places(group)
+
+    @cached_property
+    def _everywhere(self) -> Sight:
+        """The words that void rules wherever they stand."""
+        return self.plan.closer(self.plan.anywhere).look(self.text, [self.whole])
 
     def hits(self, group: int, compiled: Compiled) -> _Hits:
         """Hits of a group that are really its words, disguised at most as the group admits."""

@@ -173,6 +173,7 @@ class Plan:
             self.sweep.column,
         )
         self._closer: dict[frozenset[int], Automaton] = {}
+        self.anywhere = frozenset(group for rule in self.rules for group in rule.anywhere)
 
         self.watched: dict[str, dict[str, Watched]] = {"": {}, "shop": {}}  # by what holds the field
         for owner, _, name in {path.rpartition(".") for sort, path, _ in self._states if sort == "field"}:
