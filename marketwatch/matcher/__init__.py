@@ -1,9 +1,9 @@
 """Judges records by a rulebook: record in, findings out. Pure.
 
-A `Plan` is a rulebook made ready: the rarest words of every rule and their disguises, in one trie. A `Document` is one
-record: one sweep over its folded text says which rules can hold at all; only those are
-evaluated, and the rest of their words looked for where they bear on the first. Rules without words start from the
-state of fields.
+A `Plan` is a rulebook made ready: the rarest words of every rule, with their disguises, in one trie. A `Batch` is some
+hundred records: one sweep over their folded texts, and the states of their fields, tell which rules may hold in which. A
+`Document` is a record of which a rule may hold: the rest of the rule's words are looked for where they bear on the
+first, and its conditions evaluated.
 """
 
 from __future__ import annotations

@@ -46,8 +46,7 @@ class Table:
 
 
 class Sweep(Vocabulary):
-    """Looks for words in every record, some dozens of records at a time. Each group has a column, the first group the
-    first one."""
+    """Looks for words in all records, some hundred at a time. Each group has a column, the first group the first one."""
 
     def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
         self._trie, self._sounds = Trie(patterns, meanings), Trie(heard, range(len(heard)))
