@@ -42,6 +42,7 @@ from marketwatch.store import RunReport, Store, patiently
 from marketwatch.work import Dead, Requeue, Ticket, Work
 from pipelines import Corridor, RunContext
 from pipelines.persist import Keeper
+from spiders.addon import UNSAVED
 from spiders.base import Bridge, MarketSpider, TargetEnd, Walk
 from spiders.ecommerce import EcommerceSpider
 from spiders.food_delivery import FoodDeliverySpider
@@ -253,7 +254,8 @@ class CrawlProcess:
             self._corridor = Corridor(
                 folder,
                 archive,
-                Keeper(archive, self.store, patience=self.settings.database_patience),
+                # while one half is saved, the other is fetched
+                Keeper(archive, self.store, most=UNSAVED // 2, patience=self.settings.database_patience),
                 self._contexts,
                 browser,
             )

@@ -8,6 +8,7 @@ from scrapy.settings import BaseSettings
 
 from marketwatch.config import settings as own_settings
 
+UNSAVED = 48  # pages a spider has asked for and not saved, at most: nobody else can know of them
 MIDDLEWARES = {
     "spiders.middleware.Guard": 40,
     "spiders.middleware.AnswerFromArchive": 60,
@@ -74,7 +75,8 @@ class Marketwatch:
             "DEFAULT_REQUEST_HEADERS": HEADERS,
             "ROBOTSTXT_OBEY": True,
             "DOWNLOAD_DELAY": 1.0,
-            "CONCURRENT_REQUESTS": 32,
+            "DOWNLOADER": "spiders.middleware.BoundedDownloader",
+            "CONCURRENT_REQUESTS": UNSAVED,
             "CONCURRENT_REQUESTS_PER_DOMAIN": 2,
             "RETRY_TIMES": 1,
             "RETRY_HTTP_CODES": [500, 502, 504, 522, 524, 408],  # 429 and 503 pause the whole target

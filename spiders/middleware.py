@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scrapy import Spider
+from scrapy.core.downloader import Downloader
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.redirect import MetaRefreshMiddleware
 from scrapy.exceptions import IgnoreRequest
@@ -19,6 +20,15 @@ from twisted.internet.defer import Deferred
 from marketwatch.fence import Fence
 from marketwatch.records import Exchange, Outcome, utcnow
 from spiders.base import MarketSpider, NoGap, Refused, astray, fingerprint
+
+
+class BoundedDownloader(Downloader):
+    """Has no more than CONCURRENT_REQUESTS pages in hand, counted until they are saved: fetching waits for saving."""
+
+    def needs_backout(self) -> bool:
+        fetched = self.crawler.engine.scraper.slot
+        assert fetched is not None
+        return len(self.active) + len(fetched.active) >= self.total_concurrency
 
 
 class Guard:

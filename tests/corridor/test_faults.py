@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 import yaml
 
 from marketwatch.demo.plain import PlainMarket
 from marketwatch.store import embedded
+from spiders.addon import UNSAVED
 
 
 @pytest.fixture
@@ -47,6 +49,24 @@ def test_database_away_too_long_is_told_and_resumable(own_home, market):
     embedded.start(own_home.var)
     own_home.run("crawl", "--resume", the_run(own_home))
     own_home.check_nothing_lost_or_doubled(market, the_run(own_home))
+
+
+def test_what_cannot_be_saved_is_not_fetched(home):
+    with (
+        PlainMarket(targets=8, pages=40, page_bytes=4000) as market,
+        psycopg.connect(home.env["MARKETWATCH_DATABASE_URL"]) as other,
+    ):
+        other.execute("LOCK TABLE pages IN EXCLUSIVE MODE")
+        process = home.start("crawl", str(home.campaign(market)))
+        bound, end = UNSAVED + len(market.origins), time.monotonic() + 60  # robots.txt is no page
+        while sum(market.hits().values()) < bound:
+            assert time.monotonic() < end, home.stderr()
+            time.sleep(0.05)
+        time.sleep(2)
+        assert sum(market.hits().values()) == bound
+        other.rollback()
+        assert process.wait(120) == 0, home.stderr()
+        home.check_nothing_lost_or_doubled(market, the_run(home))
 
 
 def test_resuming_a_finished_run_or_none_is_a_usage_error(home, market):
