@@ -502,9 +502,8 @@ _MAX_READINGS = 3
 def letters(text: str, codes: Table | Short | None = None) -> list[tuple[int, int]]:
     """Slices of a folded text that may be pinyin: whole runs of letters that are syllables, and either more than one
     or beside a Chinese character or numeral. `codes`: its code points, where they are known."""
-    letter = (points(text) if codes is None else codes) - ord(
-        "a"
-    ) < 26  # unsigned: what comes before a is far above z
+    codes = points(text) if codes is None else codes
+    letter = codes - ord("a") < 26  # unsigned: what comes before a is far above z
     edges = (np.flatnonzero(letter[1:] != letter[:-1]) + 1).tolist()
     if len(letter) and letter[0]:
         edges.insert(0, 0)

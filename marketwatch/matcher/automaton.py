@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import reduce
@@ -57,7 +58,7 @@ class Text(NamedTuple):
     spellings: list[Spelling]
 
 
-class Vocabulary:
+class Vocabulary(ABC):
     """The words of some groups, by the numbers of these, in all ways that the groups admit."""
 
     def __init__(self, groups: Mapping[int, Group]) -> None:
@@ -108,9 +109,9 @@ class Vocabulary:
         self._masks: dict[frozenset[int], int] = {}
         self._build(list(patterns), list(patterns.values()), list(heard))
 
+    @abstractmethod
     def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
         """Makes what finds words as they are written, with the number of the meaning of each, and words by their sound."""
-        raise NotImplementedError
 
     def mask(self, groups: frozenset[int]) -> int:
         """Some groups as bits of `Sight.met`; those that it does not look for have none."""

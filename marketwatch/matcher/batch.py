@@ -53,8 +53,11 @@ class Batch:
         self._view = plan.sweep.look(text, codes, sounds, ends, states)
 
         scopes = [plan.in_scope(record) for record in records]
-        firing, rules = (np.array([scope[part] for scope in scopes]) for part in (2, 1))
-        self._under_way, bearing = plan.routes.under_way(self._view.present, firing, rules)
+        self._under_way, bearing = plan.routes.under_way(
+            self._view.present,
+            np.array([scope.firing for scope in scopes]),
+            np.array([scope.row for scope in scopes]),
+        )
         for under_way, scope in zip(self._under_way, scopes, strict=True):
             under_way.update((number, []) for number in plan.always if number in scope.rules)
         self._view.note(bearing)

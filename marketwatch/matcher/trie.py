@@ -140,9 +140,8 @@ def _level(parents: Ints, codes: Ints, count: int, width: int) -> tuple[_Level, 
     to = np.repeat(bases, sizes) + codes
     size = int(bases.max()) + width
     kind = np.uint16 if count < 0xFFFF else np.int32
-    base = np.full(
-        count, size, np.int32
-    )  # of a state without children: behind all places, where nothing is checked
+    # The base of a state without children lies behind all places, where nothing is checked.
+    base = np.full(count, size, np.int32)
     base[parents[rows]] = bases
     check = np.full(size + width, np.iinfo(kind).max, kind)
     check[to] = parents
