@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -35,12 +35,13 @@ from marketwatch.errors import MarketwatchError
 from marketwatch.fence import Fence
 from marketwatch.reading import Link, Platform, Reader, Reading, is_route
 from marketwatch.records import Exchange, Outcome, Page, PageResult, PlatformType, Record, Stored, utcnow
-from marketwatch.work import Dead, Requeue
+from marketwatch.work import GRACE, Dead, Requeue
 
 log = logging.getLogger(__name__)
 
 MAX_WAIT = 3600.0  # a Retry-After beyond it is cut: the target would outlive its run
 BROWSER_PATIENCE = 2  # a rendered page may take so many times longer than a fetched one
+SAVED_WITHIN = GRACE * 0.7  # seconds for pages on the wire when we stop; the rest is for telling the queue
 FIRST_WAIT = 5.0  # back-off where the site names no time; doubles with each pause of the target
 
 
@@ -114,11 +115,12 @@ class Bridge:
     def __init__(self) -> None:
         self.open: dict[str, Walk] = {}
         self.closing = False
+        self.on_close: Callable[[], None] = lambda: None
         self._inbox: asyncio.Queue[Walk | None] = asyncio.Queue()
 
     async def crawl(self, walk: Walk) -> TargetEnd:
         if self.closing:
-            raise Requeue("采集端正在停止")
+            raise _stopping()
         self.open[walk.target.id] = walk
         await self._inbox.put(walk)
         try:
@@ -132,18 +134,32 @@ class Bridge:
             if not walk.done.done():
                 yield walk
 
-    def close(self, reason: str = "采集端正在停止") -> None:
-        """Hand every open target back; the spider ends when its requests are settled."""
-        if not self.closing:
-            self.closing = True
-            self._inbox.put_nowait(None)
+    def close(self) -> None:
+        """Ask for nothing more, and hand every open target back once all it has asked for is saved: nobody fetches
+        that again. A target that takes longer than SAVED_WITHIN is handed back as it is."""
+        if self.closing:
+            return
+        self.closing = True
+        self._inbox.put_nowait(None)
+        for walk in list(self.open.values()):
+            walk.pause = walk.pause or _stopping()
+            self._end_if_settled(walk)
+        self.on_close()
+        asyncio.get_running_loop().call_later(SAVED_WITHIN, self.abandon)
+
+    def abandon(self) -> None:
+        """Hand every open target back as it is."""
+        self.close()
         for walk in list(self.open.values()):
             if not walk.done.done():
-                walk.done.set_exception(Requeue(reason))
+                walk.done.set_exception(walk.pause or _stopping())
 
     def settle(self, walk: Walk) -> None:
         """One request fewer. With the last one the target ends."""
         walk.pending -= 1
+        self._end_if_settled(walk)
+
+    def _end_if_settled(self, walk: Walk) -> None:
         if walk.pending > 0 or walk.done.done():
             return
         if walk.fault is not None:
@@ -152,6 +168,10 @@ class Bridge:
             walk.done.set_exception(walk.pause)
         else:
             walk.done.set_result(walk.end())
+
+
+def _stopping() -> Requeue:
+    return Requeue("采集端正在停止")
 
 
 def fingerprint(link: Link) -> str:
@@ -208,6 +228,8 @@ class MarketSpider(scrapy.Spider):
     # --- from target to requests
 
     async def start(self) -> AsyncIterator[Any]:
+        slots = self.crawler.engine.downloader.slots
+        self.bridge.on_close = lambda: self._drop_queued(*slots)
         async for walk in self.bridge.feed():
             try:
                 self._set_politeness(walk)
@@ -221,7 +243,6 @@ class MarketSpider(scrapy.Spider):
                 continue
             for request in first:
                 yield request
-        self._drop_queued(*self.crawler.engine.downloader.slots)
 
     def _drop_queued(self, *lanes: str) -> None:
         """What waits for its turn at a site we are to leave alone is not asked for."""
@@ -470,7 +491,7 @@ class MarketSpider(scrapy.Spider):
             self.bridge.settle(walk)
 
     def closed_down(self) -> None:
-        self.bridge.close()
+        self.bridge.abandon()
 
 
 def _page(response: Response) -> Page:

@@ -128,6 +128,37 @@ def test_closing_hands_every_open_target_back_and_takes_no_more():
     asyncio.run(scenario())
 
 
+def test_closing_waits_for_what_a_target_has_asked_for():
+    async def scenario():
+        bridge, walk = Bridge(), make_walk()
+        job = asyncio.create_task(bridge.crawl(walk))
+        await asyncio.sleep(0)
+        walk.pending = 1
+        bridge.close()
+        await asyncio.sleep(0)
+        assert walk.stopping
+        assert not job.done()
+        bridge.settle(walk)
+        with pytest.raises(Requeue):
+            await job
+
+    asyncio.run(scenario())
+
+
+def test_closing_does_not_wait_for_ever(monkeypatch):
+    async def scenario():
+        monkeypatch.setattr("spiders.base.SAVED_WITHIN", 0.01)
+        bridge, walk = Bridge(), make_walk()
+        job = asyncio.create_task(bridge.crawl(walk))
+        await asyncio.sleep(0)
+        walk.pending = 1
+        bridge.close()
+        with pytest.raises(Requeue):
+            await asyncio.wait_for(job, 5)
+
+    asyncio.run(scenario())
+
+
 @given(st.permutations(range(30)), st.integers(1, 40), st.integers())
 def test_a_sample_depends_on_the_seed_and_the_list_not_on_its_order(order, n, seed):
     async def draw(numbers):
