@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
@@ -63,11 +64,6 @@ def parse_yaml(raw: bytes, name: str, *, error: type[MarketwatchError] = PackErr
     return data, builder.place_of
 
 
-def _spot(event: yaml.Event) -> tuple[int, int]:
-    mark = event.start_mark
-    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
-
-
 class _Builder:
     """Values straight from the parser's events, noting where each stood.
 
@@ -76,67 +72,81 @@ class _Builder:
 
     def __init__(self, name: str, error: type[MarketwatchError]) -> None:
         self.name, self.error = name, error
-        self.marks: dict[Keys, tuple[int, int]] = {}
+        self.keys: list[str | int] = []  # of what is being read
+        self.marks: Any = None  # of a value; of a block with those of what is in it
 
     def place_of(self, keys: Keys) -> Place:
-        known = keys
-        while known and known not in self.marks:
-            known = known[:-1]
-        line, column = self.marks.get(known, (1, 1))
+        marks = self.marks
+        with suppress(LookupError, TypeError):  # what is not there stands where it should have been
+            for key in keys:
+                marks = marks[1][key]
+        return self._place(marks[0] if isinstance(marks, tuple) else marks, keys)
+
+    def _place(self, mark: Any, keys: Iterable[str | int]) -> Place:
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         return Place(self.name, line, column, ".".join(map(str, keys)) or None)
 
-    def fault(self, message: str, event: yaml.Event, keys: Keys) -> MarketwatchError:
-        line, column = _spot(event)
-        return self.error(message, place=Place(self.name, line, column, ".".join(map(str, keys)) or None))
+    def fault(self, message: str, event: yaml.Event, *keys: str) -> MarketwatchError:
+        return self.error(message, place=self._place(event.start_mark, (*self.keys, *keys)))
 
     def document(self, events: Iterator[yaml.Event]) -> Any:
         data, seen = None, False
         for event in events:
             if isinstance(event, yaml.NodeEvent):
                 if seen:
-                    raise self.fault("only one document to a file", event, ())
-                data, seen = self.value(event, events, ()), True
+                    raise self.fault("only one document to a file", event)
+                (data, self.marks), seen = self.value(event, events), True
         return data
 
-    def value(self, event: yaml.Event, events: Iterator[yaml.Event], keys: Keys) -> Any:
+    def value(self, event: yaml.Event, events: Iterator[yaml.Event]) -> tuple[Any, Any]:
+        """A value and its marks."""
         if isinstance(event, yaml.AliasEvent):
-            raise self.fault("aliases (*name) are not allowed", event, keys)
-        if (tag := getattr(event, "tag", None)) not in (None, "!"):
-            raise self.fault(f"tags ({tag}) are not allowed", event, keys)
-        if len(keys) > MAX_DEPTH:
-            raise self.fault("nested beyond reason", event, keys)
-        self.marks.setdefault(keys, _spot(event))
-        if isinstance(event, yaml.MappingStartEvent):
-            return self.mapping(events, keys)
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self.sequence(events, keys)
-        return self.scalar(cast("yaml.ScalarEvent", event), keys)
+            raise self.fault("aliases (*name) are not allowed", event)
+        node = cast("yaml.ScalarEvent | yaml.CollectionStartEvent", event)
+        if node.tag not in (None, "!"):
+            raise self.fault(f"tags ({node.tag}) are not allowed", event)
+        if len(self.keys) > MAX_DEPTH:
+            raise self.fault("nested beyond reason", event)
+        if isinstance(node, yaml.ScalarEvent):
+            return self.scalar(node), node.start_mark
+        build = self.mapping if isinstance(node, yaml.MappingStartEvent) else self.sequence
+        data, inside = build(events)
+        return data, (node.start_mark, inside)
 
-    def mapping(self, events: Iterator[yaml.Event], keys: Keys) -> dict[str, Any]:
-        out: dict[str, Any] = {}
+    def mapping(self, events: Iterator[yaml.Event]) -> tuple[dict[str, Any], dict[str, Any]]:
+        data: dict[str, Any] = {}
+        marks: dict[str, Any] = {}
         for key in events:
             if isinstance(key, yaml.MappingEndEvent):
                 break
             if not isinstance(key, yaml.ScalarEvent):
-                raise self.fault("a key must be plain text", key, keys)
+                raise self.fault("a key must be plain text", key)
             name = key.value
-            if name in out:
-                raise self.fault(f"key “{name}” is given twice", key, (*keys, name))
-            value = next(events)
-            if not isinstance(value, yaml.ScalarEvent):  # a block begins a line below its key
-                self.marks[(*keys, name)] = _spot(key)
-            out[name] = self.value(value, events, (*keys, name))
-        return out
+            if name in data:
+                raise self.fault(f"key “{name}” is given twice", key, name)
+            self.keys.append(name)
+            data[name], mark = self.value(next(events), events)
+            self.keys.pop()
+            marks[name] = (
+                (key.start_mark, mark[1]) if isinstance(mark, tuple) else mark
+            )  # a block begins below its key
+        return data, marks
 
-    def sequence(self, events: Iterator[yaml.Event], keys: Keys) -> list[Any]:
-        out: list[Any] = []
+    def sequence(self, events: Iterator[yaml.Event]) -> tuple[list[Any], list[Any]]:
+        data: list[Any] = []
+        marks: list[Any] = []
+        self.keys.append(0)
         for event in events:
             if isinstance(event, yaml.SequenceEndEvent):
                 break
-            out.append(self.value(event, events, (*keys, len(out))))
-        return out
+            value, mark = self.value(event, events)
+            data.append(value)
+            marks.append(mark)
+            self.keys[-1] = len(data)
+        self.keys.pop()
+        return data, marks
 
-    def scalar(self, event: yaml.ScalarEvent, keys: Keys) -> Any:
+    def scalar(self, event: yaml.ScalarEvent) -> Any:
         if event.style or event.value > "\x7f":  # quoted, a block, or no Latin letter: text as it stands
             return event.value
         for pattern, convert in _SCALARS:
@@ -144,5 +154,5 @@ class _Builder:
                 try:
                     return convert(event.value)
                 except ValueError as exc:
-                    raise self.fault(f"“{event.value}” cannot be read: {exc}", event, keys) from None
+                    raise self.fault(f"“{event.value}” cannot be read: {exc}", event) from None
         return event.value

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -347,6 +347,8 @@ def _number(value: Any) -> Decimal | None:
 class _Node:
     """One YAML value on its way into a rule: knows where it stands and notes what is wrong with it."""
 
+    __slots__ = ("data", "faults", "keys", "place_of")
+
     def __init__(self, data: Any, keys: Keys, place_of: PlaceOf, faults: list[PackError]) -> None:
         self.data, self.keys, self.place_of, self.faults = data, keys, place_of, faults
 
@@ -392,13 +394,19 @@ class _Node:
         return str(self.data)
 
     def texts(self) -> tuple[str, ...]:
-        out = []
-        for item in self.items():
-            if item.data is None or item.data == "":
-                item.fault("空的词语", "删去它，或写上词语")
-            else:
-                out.append(item.text())
-        return tuple(out)
+        return tuple(text for text, _ in self.placed_texts())
+
+    def placed_texts(self) -> Iterator[tuple[str, Callable[[], _Node]]]:
+        """Each text, and what gives its node: most have no fault and need none."""
+        listed = isinstance(self.data, list)
+        for at, data in enumerate(self.data if listed else (self.data,)):
+            if not (isinstance(data, str) and data):
+                item = self.child(at) if listed else self
+                if data is None or data == "":
+                    item.fault("空的词语", "删去它，或写上词语")
+                    continue
+                data = item.text()
+            yield data, partial(self.child, at) if listed else lambda: self
 
     def choice(self, options: tuple[str, ...]) -> str:
         value = self.text()
@@ -788,13 +796,13 @@ class _Reader:
     def _word(self, node: _Node, fields: tuple[str, ...]) -> Condition:
         """Words; single characters only within `near`, where they are looked for beside the other parts alone."""
         words, single = [], []
-        for item, word in zip(node.items(), node.texts(), strict=False):
+        for word, item in node.placed_texts():
             if len(fold_word(word)) > 1:
                 words.append(word)
             elif self.near and len(word) == 1 and word.isalnum():
                 single.append(word)
             else:
-                item.fault(f"“{word}”太短", "单字或纯符号会到处命中，请写成词，或放在 near 之内")
+                item().fault(f"“{word}”太短", "单字或纯符号会到处命中，请写成词，或放在 near 之内")
         parts: list[Condition] = [Words(tuple(words), fields=fields)] if words else []
         if single:
             parts.append(Regex(f"[{''.join(single)}]", fields))

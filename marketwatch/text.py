@@ -33,6 +33,7 @@ Evasion = Literal[
 letters, emoji, numerals; `masked`: one inner character replaced by a sign; the rest as named."""
 
 CLAUSE_END = "\n"
+_BETWEEN = "\ue000"  # no folded text holds it
 _ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029。！？；，、…!?;,｡､﹐﹑﹒﹔﹖﹗"
 
 _NUMERALS = "零〇0 一壹弌1 二贰弍贰2 三叁弎3 四肆4 五伍5 六陆6 七柒7 八捌8 九玖9 百佰 千仟 十拾 万卍卐 0〇零"
@@ -228,6 +229,15 @@ def fold_word(word: str) -> str:
     return "".join([_FOLDED[char] for char in word]).strip(CLAUSE_END)
 
 
+def fold_words(words: Sequence[str]) -> list[str]:
+    """As `fold_word`, of many words at once."""
+    if not words:
+        return []
+    codes = _tables()[1].take(points("\0".join(words)))
+    codes[np.cumsum([len(word) + 1 for word in words])[:-1] - 1] = ord(_BETWEEN)
+    return [word.strip(CLAUSE_END) for word in text_of(codes[codes != 0]).split(_BETWEEN)]
+
+
 class _Characters(dict[str, str]):
     """Each character and what a table makes of it, kept once asked: for short texts ten times as fast as the table."""
 
@@ -314,9 +324,15 @@ MAX_ALIKE = 5
 
 
 @cache
+def _known_alikes() -> dict[str, str]:
+    """Character → what sellers are known to write in its place."""
+    return {row[0]: row[1] for row in _reference("homophones.txt")}
+
+
+@cache
 def _alike(char: str, common: bool) -> str:
     """What is written for a character that sounds so, folded: what sellers are known to write, and common ones."""
-    known = {row[0]: row[1] for row in _reference("homophones.txt")}.get(char, "")
+    known = _known_alikes().get(char, "")
     return "".join(
         _FOLDED[other] for other in known + (_syllables()[1].get(char, "")[:MAX_ALIKE] if common else "")
     )
@@ -325,7 +341,9 @@ def _alike(char: str, common: bool) -> str:
 @cache
 def _unlike(char: str) -> str:
     """What sellers are known to write for a character though it sounds otherwise, folded."""
-    return "".join([other for other in _alike(char, False) if _SOUNDS[other] != _SOUNDS[_FOLDED[char]]])
+    others = _alike(char, False)
+    own = sounded(_FOLDED[char])
+    return "".join([other for other in others if sounded(other) != own])
 
 
 @cache
@@ -351,34 +369,35 @@ def longest(word: str, kinds: frozenset[str]) -> int:
     return sum([_WIDTHS[char] for char in word]) if kinds & {"pinyin", "initials", "split"} else len(word)
 
 
+_OF_WHOLE = frozenset({"masked", "pinyin", "initials"})  # of words that are all Chinese
+
+
 def disguises(word: str, kinds: frozenset[str], *, heard: bool = False) -> dict[str, Evasion]:
     """Folded ways to write `word`, each with the kind of its disguise. Never the plain word itself. With `heard` only
     those that do not sound like the word; see `sounded` and `spellings`."""
     plain = fold_word(word)
     sound = word if len(word) == len(plain) else plain  # a numeral is read as it was written
-    han = [i for i, char in enumerate(sound) if is_han(char)]
-    whole = len(han) == len(plain)
     forms: dict[str, Evasion] = {}
     if "homophones" in kinds and 2 <= len(plain) <= MAX_HEARD:
         told = heard and len(plain) >= MIN_HEARD
-        for i in han:
-            for other in _unlike(sound[i]) if told else _alike(sound[i], len(plain) == MIN_HEARD):
-                forms.setdefault(plain[:i] + other + plain[i + 1 :], "homophones")
-    if "split" in kinds:
-        splits = _splits()
-        cut = [i for i in han if plain[i] in splits]
-        for i in cut:
-            for parts in splits[plain[i]]:
+        if not told or not _known_alikes().keys().isdisjoint(sound):
+            for i, char in enumerate(sound):
+                if is_han(char):
+                    for other in _unlike(char) if told else _alike(char, len(plain) == MIN_HEARD):
+                        forms.setdefault(plain[:i] + other + plain[i + 1 :], "homophones")
+    if "split" in kinds and not (splits := _splits()).keys().isdisjoint(plain):
+        for i, char in enumerate(plain):
+            for parts in splits.get(char, ()):
                 forms.setdefault(plain[:i] + parts + plain[i + 1 :], "split")
-        if cut:
-            forms.setdefault("".join([splits.get(char, (char,))[0] for char in plain]), "split")
-    if "masked" in kinds and len(plain) >= 3 and whole:
+        forms.setdefault("".join([splits.get(char, (char,))[0] for char in plain]), "split")
+    whole = len(plain) >= 3 and not kinds.isdisjoint(_OF_WHOLE) and all(map(is_han, sound))
+    if whole and "masked" in kinds:
         for i in range(1, len(plain) - 1):
             forms.setdefault(plain[:i] + plain[i + 1 :], "masked")
             forms.setdefault(plain[:i] + "x" + plain[i + 1 :], "masked")
     if "pinyin" in kinds and not heard:
-        _in_pinyin(plain, sound, han, forms)
-    if whole and kinds & {"pinyin", "initials"}:
+        _in_pinyin(plain, sound, [i for i, char in enumerate(sound) if is_han(char)], forms)
+    if whole:
         _in_initials(plain, sound, kinds, forms)
     forms.pop(plain, None)
     return forms
@@ -400,7 +419,7 @@ def _in_pinyin(plain: str, sound: str, han: list[int], forms: dict[str, Evasion]
 def _in_initials(plain: str, sound: str, kinds: frozenset[str], forms: dict[str, Evasion]) -> None:
     """Adds the initials of a word, or one of them."""
     # model numbers are full of short letter runs, so only rules that ask for initials get those of short words
-    if len(plain) < (3 if "initials" in kinds else 5):
+    if not ("initials" in kinds or ("pinyin" in kinds and len(plain) >= 5)):
         return
     readings = _syllables()[0]
     spelled = [readings.get(char, ("",))[0] for char in sound]
@@ -449,39 +468,28 @@ def sounded(text: str) -> str:
     return text_of(sounds_of(points(text)))
 
 
-class _Sounds(dict[str, str]):
-    """As `sounded`, of one character: for short texts ten times as fast."""
-
-    def __missing__(self, char: str) -> str:
-        sound = self[char] = sounded(char)
-        return sound
+def sounded_words(words: Sequence[str]) -> list[str]:
+    """As `sounded`, of many folded words at once."""
+    return sounded("\0".join(words)).split("\0") if words else []
 
 
-_SOUNDS = _Sounds()
+@cache
+def _ambiguous() -> dict[str, str]:
+    """Character → the codes of the less usual ways to read it."""
+    codes = _codes_of_syllables()
+    return {
+        char: "".join([codes[way] for way in others])
+        for char, (_, *others) in _syllables()[0].items()
+        if others
+    }
 
 
-def sounded_word(word: str) -> str:
-    """As `sounded`, of a folded word."""
-    return "".join([_SOUNDS[char] for char in word])
-
-
-class _OtherSounds(dict[str, str]):
-    """The codes of the less usual ways to read a character."""
-
-    def __missing__(self, char: str) -> str:
-        codes = _codes_of_syllables()
-        others = self[char] = "".join([codes[way] for way in _syllables()[0].get(char, ())[1:]])
-        return others
-
-
-_OTHER_SOUNDS = _OtherSounds()
-
-
-def soundings(word: str) -> list[str]:
-    """How a folded word sounds, with each way to read one of its characters."""
-    usual = sounded_word(word)
+def soundings(word: str, usual: str) -> list[str]:
+    """How a folded word sounds, by its usual sound, with each way to read one of its characters."""
+    if (others := _ambiguous()).keys().isdisjoint(word):
+        return [usual]
     return [usual] + [
-        usual[:i] + other + usual[i + 1 :] for i, char in enumerate(word) for other in _OTHER_SOUNDS[char]
+        usual[:i] + other + usual[i + 1 :] for i, char in enumerate(word) for other in others.get(char, "")
     ]
 
 

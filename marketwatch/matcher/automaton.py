@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
 
+import numpy as np
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
+from marketwatch.matcher.table import Table
 from marketwatch.text import (
     MAX_HEARD,
     MIN_HEARD,
     Spelling,
     disguises,
-    fold_word,
+    fold_words,
     frequency,
     is_han,
-    sounded_word,
+    sounded_words,
     soundings,
 )
 
@@ -58,6 +60,28 @@ class Text(NamedTuple):
     spellings: list[Spelling]
 
 
+class Spoken(NamedTuple):
+    """Words by how they sound: which of them sound so, by the number of the sound; and of each its group."""
+
+    rows: Table
+    words: list[str]
+    groups: list[int]
+
+    def of(self, sound: int) -> Iterator[tuple[str, int]]:
+        """The words that sound so, each with its group."""
+        for row in self.rows.of(np.array([sound]))[0].tolist():
+            yield self.words[row], self.groups[row]
+
+
+def _spoken(told: Sequence[tuple[str, str, int]]) -> tuple[Spoken, list[str]]:
+    """Words that are told by sound, word and group; and the sounds by their numbers."""
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for row, (sound, _, _) in enumerate(told):
+        rows[sound].append(row)
+    words, groups = [word for _, word, _ in told], [group for _, _, group in told]
+    return Spoken(Table(rows.values()), words, groups), list(rows)
+
+
 class Vocabulary(ABC):
     """The words of some groups, by the numbers of these, in all ways that the groups admit."""
 
@@ -79,12 +103,15 @@ class Vocabulary(ABC):
                 if known != alone and group not in self.meanings[known]:
                     patterns[form] = meaning(*self.meanings[known].items(), (group, kind))
 
-        plain = {number: list(map(fold_word, group.words)) for number, group in groups.items()}
-        for number, words in plain.items():
-            note(filter(None, words), number, "")
-        read: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
-        heard: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+        written = [word for group in groups.values() for word in group.words]
+        folded = fold_words(written)
+        sounds = sounded_words(folded)
+        read: list[tuple[str, str, int]] = []
+        heard: list[tuple[str, str, int]] = []
+        last = 0
         for number, group in groups.items():
+            first, last = last, last + len(group.words)
+            note(filter(None, folded[first:last]), number, "")
             kinds = group.evasion & EXPANDED
             disguised: defaultdict[str, list[str]] = defaultdict(list)
             for word in group.words if kinds else ():
@@ -93,24 +120,31 @@ class Vocabulary(ABC):
             for how, forms in disguised.items():
                 note(forms, number, how)
             if "pinyin" in kinds:
-                for word, written in zip(plain[number], group.words, strict=True):
-                    if sum(map(is_han, written)) > 1:
-                        for sound in soundings(word):
-                            read[sound].append((word, number))
+                read += [
+                    (sound, word, number)
+                    for word, usual, as_written in zip(
+                        folded[first:last], sounds[first:last], group.words, strict=True
+                    )
+                    if sum(map(is_han, as_written)) > 1
+                    for sound in soundings(word, usual)
+                ]
             if "homophones" in kinds:
-                for word in plain[number]:
-                    if MIN_HEARD <= len(word) <= MAX_HEARD:
-                        heard[sounded_word(word)].append((word, number))
+                heard += [
+                    (sound, word, number)
+                    for word, sound in zip(folded[first:last], sounds[first:last], strict=True)
+                    if MIN_HEARD <= len(word) <= MAX_HEARD
+                ]
         self.patterns = len(patterns)
-        self._read, self._heard = list(read.values()), list(heard.values())
-        self._reader = _built(read)
+        self._read, spelled = _spoken(read)
+        self._heard, spoken = _spoken(heard)
+        self._reader = _built(spelled)
         self._bits = {number: 1 << place for place, number in enumerate(groups)}
         self._doubling = frozenset(n for n, group in groups.items() if "repeats" in group.evasion)
         self._masks: dict[frozenset[int], int] = {}
-        self._build(list(patterns), list(patterns.values()), list(heard))
+        self._build(list(patterns), list(patterns.values()), spoken)
 
     @abstractmethod
-    def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
+    def _build(self, patterns: list[str], meanings: list[int], sounds: list[str]) -> None:
         """Makes what finds words as they are written, with the number of the meaning of each, and words by their sound."""
 
     def mask(self, groups: frozenset[int]) -> int:
@@ -136,7 +170,7 @@ class Vocabulary(ABC):
         for first, last, pattern in _found_by(self._reader, spelling.sounds):
             slices, spelled = spelling.slices[first:last], spelling.spelled[first:last]
             if any(spelled):
-                for word, group in self._read[pattern]:
+                for word, group in self._read.of(pattern):
                     if all(
                         told or folded[start] == char
                         for char, (start, _), told in zip(word, slices, spelled, strict=True)
@@ -150,8 +184,8 @@ class Vocabulary(ABC):
 class Automaton(Vocabulary):
     """Looks for the words of one rule, where they bear on others."""
 
-    def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
-        self._finder, self._hearer = _built(patterns), _built(heard)
+    def _build(self, patterns: list[str], meanings: list[int], sounds: list[str]) -> None:
+        self._finder, self._hearer = _built(patterns), _built(sounds)
         self._meaning = meanings
         self._marks = [sum(self._bits[group] for group in means) for means in self.meanings]
 
@@ -166,7 +200,7 @@ class Automaton(Vocabulary):
             ]
             for start, end, pattern in _found_by(self._hearer, text.sounds[first:last]):
                 body = text.folded[first + start : first + end]
-                for word, group in self._heard[pattern]:
+                for word, group in self._heard.of(pattern):
                     wrong = [at for at, char in enumerate(word) if char != body[at]]
                     if len(wrong) == 1 and is_slip(word, body, wrong[0]):
                         more.append((first + start, first + end, group, "homophones"))

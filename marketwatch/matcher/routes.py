@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from marketwatch.matcher.sweep import Table
+from marketwatch.matcher.table import Table
 from marketwatch.matcher.trie import Ints
 
 Key = int

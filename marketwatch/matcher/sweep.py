@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from operator import itemgetter
 
 import numpy as np
@@ -20,6 +19,7 @@ from marketwatch.matcher.automaton import (
     Vocabulary,
     is_slip,
 )
+from marketwatch.matcher.table import Table
 from marketwatch.matcher.trie import Finds, Ints, Trie
 from marketwatch.text import CLAUSE_END, MAX_HEARD, points
 
@@ -27,34 +27,13 @@ _END = itemgetter(1)  # what is found, and told, comes in this order
 _MAX_HEARD_HITS = 65_536
 
 
-class Table:
-    """Rows of numbers of different lengths, in one array."""
-
-    def __init__(self, rows: Iterable[Iterable[int]]) -> None:
-        lists = list(map(list, rows))
-        self.numbers = np.array([number for row in lists for number in row], np.int64)
-        self._first = np.array([0, *accumulate(map(len, lists))])
-
-    def of(self, rows: Ints) -> tuple[Ints, Ints]:
-        """What stands in some rows, one after the other; and where each begins there (and the last ends)."""
-        first = self._first[rows]
-        edges = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(self._first[rows + 1] - first, out=edges[1:])
-        places = np.arange(edges[-1])
-        places += (first - edges[:-1]).repeat(np.diff(edges))
-        return self.numbers[places], edges
-
-
 class Sweep(Vocabulary):
     """Looks for words in all records, some hundred at a time. Each group has a column, the first group the first one."""
 
-    def _build(self, patterns: list[str], meanings: list[int], heard: list[str]) -> None:
-        self._trie, self._sounds = Trie(patterns, meanings), Trie(heard, range(len(heard)))
+    def _build(self, patterns: list[str], meanings: list[int], sounds: list[str]) -> None:
+        self._trie, self._sounds = Trie(patterns, meanings), Trie(sounds, range(len(sounds)))
         self._means = Table(map(self.column, means) for means in self.meanings)
-        self._spoken = [spoken for some in self._heard for spoken in some]
-        numbers = iter(range(len(self._spoken)))
-        self._rows = Table([next(numbers) for _ in some] for some in self._heard)
-        padded = "".join([word.ljust(MAX_HEARD, "\0") for word, _ in self._spoken])
+        padded = "".join([word.ljust(MAX_HEARD, "\0") for word in self._heard.words])
         self._written = points(padded).reshape(-1, MAX_HEARD)
 
     def look(
@@ -113,7 +92,7 @@ class Sweep(Vocabulary):
         told: list[Told] = []
         for first in range(0, len(finds.numbers), _MAX_HEARD_HITS):
             part = slice(first, first + _MAX_HEARD_HITS)
-            rows, edges = self._rows.of(finds.numbers[part])
+            rows, edges = self._heard.rows.of(finds.numbers[part])
             written, starts = self._written[rows], finds.starts[part].repeat(np.diff(edges))
             bodies = letters.take(starts[:, None] + np.arange(MAX_HEARD), mode="clip")
             wrong = (bodies != written) & (written != 0)
@@ -121,7 +100,7 @@ class Sweep(Vocabulary):
             for row, start, at in zip(
                 rows[one].tolist(), starts[one].tolist(), wrong[one].argmax(1).tolist(), strict=True
             ):
-                word, group = self._spoken[row]
+                word, group = self._heard.words[row], self._heard.groups[row]
                 end = start + len(word)
                 if is_slip(word, folded[start:end], at):
                     told.append((start, end, group, "homophones"))

@@ -9,6 +9,8 @@ character waits for its tables, which do not fit the cache; here the reads do no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +19,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[Any]
 
 _CHUNK = 1 << 18  # characters: what a search needs at a time stays small
-_BIG = 8  # children: rows of more are put down one by one, the largest first
-_DENSE, _WIDER = 1.25, 1.3  # places for each state to begin with, and how many more after some tries in vain
-_TRIES = 64
+_PLACES = 4096  # looked at together for one that is free
 
 
 class Finds(NamedTuple):
@@ -149,43 +149,28 @@ def _level(parents: Ints, codes: Ints, count: int, width: int) -> tuple[_Level, 
 
 
 def _placed(codes: Ints, rows: Ints, sizes: Ints, width: int) -> Ints:
-    """A base for each row of codes so that no two meet. The largest rows come first and lie close together: they are
-    those of common characters."""
-    random = np.random.default_rng(len(codes))
-    dense = int(_DENSE * len(codes)) + 64
-    taken = np.zeros(dense + width, bool)
+    """A base for each row of codes so that no two meet: the largest rows first, each at the first place that is free for
+    all its codes. Places are bits of whole numbers, looked at some thousand at a time."""
     bases = np.zeros(len(rows), np.int64)
-
-    def wider(places: int) -> int:
-        nonlocal taken
-        places = int(places * _WIDER)
-        taken = np.append(taken, np.zeros(max(0, places + width - len(taken)), bool))
-        return places
-
-    large = np.flatnonzero(sizes > _BIG)
-    for row in large[sizes[large].argsort(kind="stable")[::-1]].tolist():
-        children, places = codes[rows[row] : rows[row] + sizes[row]], dense
-        while not len(free := _free(taken, chances := random.integers(0, places, _TRIES), children)):
-            places = wider(places)
-        bases[row] = chances[free[0]]
-        taken[bases[row] + children] = True
-    for size in range(_BIG, 0, -1):
-        left, places, rounds = np.flatnonzero(sizes == size), dense, 0
-        while len(left):
-            chances = random.integers(0, places, len(left))
-            to = chances[:, None] + codes[rows[left][:, None] + np.arange(size)]
-            number = np.arange(len(left))[:, None]
-            owner = np.empty(len(taken), np.int64)
-            owner[to] = number
-            free = ((owner[to] == number) & ~taken[to]).all(1)
-            bases[left[free]] = chances[free]
-            taken[to[free]] = True
-            left, rounds = left[~free], rounds + 1
-            if rounds % _TRIES == 0:
-                places = wider(places)
+    listed, most, ones = codes.tolist(), (1 << _PLACES) - 1, (1 << _PLACES + width) - 1
+    taken = near = start = before = 0  # near: what is taken from `start` on
+    for row in sizes.argsort(kind="stable")[::-1][: np.count_nonzero(sizes > 1)].tolist():
+        size, first = int(sizes[row]), int(rows[row])
+        children = listed[first : first + size]
+        if size != before:  # a smaller row may find a place further in front
+            taken |= near << start
+            near, start, before = taken & ones, 0, size
+        while (blocked := reduce(or_, [near >> child for child in children]) & most) == most:
+            taken |= near << start
+            start += _PLACES
+            near = taken >> start & ones
+        base = (~blocked & blocked + 1).bit_length() - 1
+        near |= sum([1 << child for child in children]) << base
+        bases[row] = start + base
+    taken |= near << start
+    single = np.flatnonzero(sizes == 1)
+    size = taken.bit_length() + width + len(single)
+    bits = np.unpackbits(np.frombuffer(taken.to_bytes(size // 8 + 1, "little"), np.uint8), bitorder="little")
+    free = np.flatnonzero(bits[width:] == 0)
+    bases[single] = free[: len(single)] + (width - codes[rows[single]])
     return bases
-
-
-def _free(taken: Ints, chances: Ints, children: Ints) -> Ints:
-    """Those of some bases where the children of a row are in nobody's way."""
-    return np.flatnonzero(~taken[chances[:, None] + children].any(1))

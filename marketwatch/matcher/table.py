@@ -1,0 +1,28 @@
+"""Rows of numbers of different lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate
+
+import numpy as np
+
+from marketwatch.matcher.trie import Ints
+
+
+class Table:
+    """Rows of numbers of different lengths, in one array."""
+
+    def __init__(self, rows: Iterable[Iterable[int]]) -> None:
+        lists = list(map(list, rows))
+        self.numbers = np.array([number for row in lists for number in row], np.int64)
+        self._first = np.array([0, *accumulate(map(len, lists))])
+
+    def of(self, rows: Ints) -> tuple[Ints, Ints]:
+        """What stands in some rows, one after the other; and where each begins there (and the last ends)."""
+        first = self._first[rows]
+        edges = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(self._first[rows + 1] - first, out=edges[1:])
+        places = np.arange(edges[-1])
+        places += (first - edges[:-1]).repeat(np.diff(edges))
+        return self.numbers[places], edges
