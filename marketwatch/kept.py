@@ -18,7 +18,7 @@ from marketwatch.config import find_home
 
 Made = TypeVar("Made")
 
-_MOST = 12  # files; the oldest go
+_MOST = 256_000_000  # bytes; what was not asked for the longest goes
 _in_use: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
@@ -50,6 +50,7 @@ def kept(sources: Iterable[bytes], make: Callable[[], Made]) -> Made:
 def _read_or_made(path: Path, make: Callable[[], Made]) -> Made:
     with suppress(Exception):  # a damaged file may raise anything
         read: Made = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
+        path.touch()
         return read
     made = make()
     with suppress(OSError):
@@ -57,10 +58,18 @@ def _read_or_made(path: Path, make: Callable[[], Made]) -> Made:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
             part.write(pickle.dumps(made, protocol=pickle.HIGHEST_PROTOCOL))
         Path(part.name).replace(path)
-        files = sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
-        for old in files[_MOST:]:
-            old.unlink(missing_ok=True)
+        _make_room(path.parent)
     return made
+
+
+def _make_room(folder: Path) -> None:
+    """Deletes the oldest files of a folder that holds more than it may."""
+    files = sorted(((file.stat(), file) for file in folder.iterdir()), key=lambda one: -one[0].st_mtime)
+    size = 0
+    for status, file in files:
+        size += status.st_size
+        if size > _MOST:
+            file.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from marketwatch.config import find_home
 from marketwatch.errors import PackError, Place
 from marketwatch.identifiers import KINDS
 from marketwatch.kept import kept
-from marketwatch.places import Keys, PlaceOf, load_yaml
+from marketwatch.places import Keys, PlaceOf, parse_yaml
 from marketwatch.records import Law, Record, Severity, Shop, Tier
 from marketwatch.text import fold_word
 
@@ -221,6 +221,10 @@ class WordList:
     lines: Mapping[str, int]
     doubles: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def all_tags(self) -> frozenset[str]:
+        return frozenset[str]().union(*self.tags.values())
+
     def tagged(self, tag: str) -> tuple[str, ...]:
         return tuple(word for word in self.words if tag in self.tags.get(word, frozenset()))
 
@@ -233,7 +237,7 @@ class Category:
     pattern: re.Pattern[str]
 
 
-_MUCH = 200_000  # bytes of rules: reading them takes longer than finding what was read before
+_MUCH, _MUCH_OF_A_PACK = 200_000, 20_000  # bytes: reading them takes longer than finding what was read before
 
 
 @dataclass(frozen=True)
@@ -313,13 +317,13 @@ class _Stop(Exception):
     """This part cannot be read; its faults are noted."""
 
 
-def read_list(path: Path) -> WordList:
-    """A word list: one word a line, `# comments`, tags as `@tag` after the word."""
+def read_list(path: Path, text: str) -> WordList:
+    """A word list: one word a line, `# comments`, tags as `@tag` after the word. `path`: where the text is from."""
     words: list[str] = []
     tags: dict[str, frozenset[str]] = {}
     lines: dict[str, int] = {}
     doubles: list[tuple[str, int]] = []
-    for number, raw in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, raw in enumerate(text.splitlines(), 1):
         line = raw.split("#", 1)[0].strip()
         if not line:
             continue
@@ -449,6 +453,7 @@ class _Reader:
         self.topics: dict[str, Topic] = {}
         self.tables: dict[str, dict[str, re.Pattern[str]]] = {"fields": {}, "permits": {}, "categories": {}}
         self.sum = hashlib.sha256()
+        self.known: list[bytes] = []  # what a pack may refer to
         self.near = 0  # how deep within `near` conditions
 
     def rulebook(self) -> Rulebook:
@@ -461,6 +466,9 @@ class _Reader:
         for path in sorted(self.folder.glob("lists/*.txt")):
             self._list(path)
         self._tables()
+        self.known += [
+            f"{name} {' '.join(sorted(words.all_tags))}".encode() for name, words in self.lists.items()
+        ]
         rules: dict[str, Rule] = {}
         for path in sorted(self.folder.glob("packs/*.yaml")):
             for rule in self._pack(path):
@@ -490,24 +498,32 @@ class _Reader:
 
     # files
 
-    def _note(self, path: Path) -> None:
-        self.sum.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
+    def _raw(self, path: Path) -> bytes | None:
+        try:
+            raw = path.read_bytes()
+        except OSError as exc:
+            self.faults.append(PackError(f"无法读取：{exc.strerror or exc}", place=Place(str(path))))
+            return None
+        self.sum.update(f"{path.parent.name}/{path.name}\0".encode() + raw + b"\0")
+        return raw
 
     def _list(self, path: Path) -> None:
-        try:
-            self._note(path)
-            self.lists[path.stem] = read_list(path)
-        except (OSError, UnicodeDecodeError) as exc:
-            self.faults.append(PackError(f"词表无法读取：{exc}", place=Place(str(path)), hint="保存为 UTF-8"))
+        if (raw := self._raw(path)) is not None:
+            try:
+                self.lists[path.stem] = read_list(path, raw.decode("utf-8-sig"))
+            except UnicodeDecodeError as exc:
+                hint = "保存为 UTF-8"
+                self.faults.append(PackError(f"词表无法读取：{exc}", place=Place(str(path)), hint=hint))
 
     def _open(self, path: Path) -> _Node | None:
+        raw = self._raw(path)
+        return None if raw is None else self._parsed(path, raw)
+
+    def _parsed(self, path: Path, raw: bytes) -> _Node | None:
         try:
-            self._note(path)
-            data, place_of = load_yaml(path)
-        except (PackError, OSError) as exc:
-            self.faults.append(
-                exc if isinstance(exc, PackError) else PackError(str(exc), place=Place(str(path)))
-            )
+            data, place_of = parse_yaml(raw, str(path))
+        except PackError as exc:
+            self.faults.append(exc)
             return None
         return _Node(data, (), place_of, self.faults)
 
@@ -516,7 +532,10 @@ class _Reader:
         for name in ("topics", "fields", "categories"):
             own = self.folder / f"{name}.yaml"
             path = own if own.is_file() else find_home() / "rules" / f"{name}.yaml"
-            if not path.is_file() or (root := self._open(path)) is None:
+            if not path.is_file() or (raw := self._raw(path)) is None:
+                continue
+            self.known.append(raw)
+            if (root := self._parsed(path, raw)) is None:
                 continue
             try:
                 if name == "topics":
@@ -544,8 +563,24 @@ class _Reader:
         severity = cast(Severity, node.child("severity").choice(("low", "mid", "high")))
         return Topic(key, node.child("title").text(), severity, self._law(node.child("law")))
 
-    def _pack(self, path: Path) -> Iterator[Rule]:
-        root = self._open(path)
+    def _pack(self, path: Path) -> list[Rule]:
+        """The rules of a pack: read anew only when it has changed, or what its rules refer to."""
+        if (raw := self._raw(path)) is None:
+            return []
+
+        def read() -> tuple[list[Rule], list[PackError]]:
+            before = len(self.faults)
+            rules = list(self._rules(path, raw))
+            faults, self.faults[before:] = self.faults[before:], []
+            return rules, faults
+
+        sources = (str(path).encode(), raw, *self.known)
+        rules, faults = kept(sources, read) if len(raw) > _MUCH_OF_A_PACK else read()
+        self.faults += faults
+        return rules
+
+    def _rules(self, path: Path, raw: bytes) -> Iterator[Rule]:
+        root = self._parsed(path, raw)
         if root is None:
             return
         defaults: _Node | None = None

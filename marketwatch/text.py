@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marketwatch.config import find_home
+from marketwatch.kept import kept
 
 Table = npt.NDArray[np.uint32]
 Short = npt.NDArray[np.uint16]
@@ -91,6 +92,11 @@ _MIXED = (
 @cache
 def _tables() -> tuple[Table, Table]:
     """Per code point: its light form (always one character), and its full form (0: dropped)."""
+    characters = files("opencc").joinpath("dictionary/TSCharacters.txt").read_bytes()
+    return kept((b"folding", characters), lambda: _folding(characters.decode()))
+
+
+def _folding(characters: str) -> tuple[Table, Table]:
     light = np.arange(0x110000, dtype=np.uint32)
     noise = np.zeros(0x110000, dtype=bool)
     noise[0xD800:0xE000] = noise[0xE000:0xF900] = noise[0xE0000:0x110000] = True
@@ -103,7 +109,7 @@ def _tables() -> tuple[Table, Table]:
                 ):  # see _short_table
                     light[code] = ord(plain)
                 noise[code] = _is_noise(ord(plain)) and _is_noise(code)
-    for line in files("opencc").joinpath("dictionary/TSCharacters.txt").read_text("utf-8").splitlines():
+    for line in characters.splitlines():
         traditional, _, simple = line.partition("\t")
         if (
             len(traditional) == 1 and simple and (traditional > "\uffff" or simple[0] <= "\uffff")
@@ -474,32 +480,24 @@ def sounded_words(words: Sequence[str]) -> list[str]:
 
 
 @cache
-def _ambiguous() -> dict[str, str]:
-    """Character → the codes of the less usual ways to read it."""
-    codes = _codes_of_syllables()
-    return {
-        char: "".join([codes[way] for way in others])
-        for char, (_, *others) in _syllables()[0].items()
-        if others
-    }
-
-
-def soundings(word: str, usual: str) -> list[str]:
-    """How a folded word sounds, by its usual sound, with each way to read one of its characters."""
-    if (others := _ambiguous()).keys().isdisjoint(word):
-        return [usual]
-    return [usual] + [
-        usual[:i] + other + usual[i + 1 :] for i, char in enumerate(word) for other in others.get(char, "")
-    ]
+def _seldom() -> dict[str, list[tuple[str, str]]]:
+    """Syllable → the characters that are sometimes read so, together with the code of their usual syllable."""
+    codes, out = _codes_of_syllables(), defaultdict[str, defaultdict[str, str]](lambda: defaultdict(str))
+    for char, (usual, *others) in _syllables()[0].items():
+        for name in others:
+            out[name][codes[usual]] += char
+    return {name: list(chars.items()) for name, chars in out.items()}
 
 
 class Spelling(NamedTuple):
     """A passage of a folded text with pinyin in it: how it sounds, and for each syllable or character of it the slice
-    of the text it came from, and whether it is spelled there."""
+    of the text it came from, and whether it is spelled there. A syllable may also stand for characters that are seldom
+    read so: `seldom` has its place and these, and for each of them a line of `sounds` their usual syllable there."""
 
     sounds: str
-    slices: tuple[tuple[int, int], ...]
-    spelled: tuple[bool, ...]
+    slices: list[tuple[int, int]]
+    spelled: list[bool]
+    seldom: list[tuple[int, str]]
 
 
 _MAX_LETTERS = 24
@@ -565,4 +563,9 @@ def spellings(text: str, runs: Sequence[tuple[int, int]], first: int, last: int)
                     slices.append((left, left + len(syllable)))
                     spelled.append(True)
                     left += len(syllable)
-            yield Spelling(sounds, tuple(slices), tuple(spelled))
+            lines, seldom = [sounds], list[tuple[int, str]]()
+            for at, (left, right) in enumerate(slices):
+                for usual, chars in _seldom().get(text[left:right], ()) if spelled[at] else ():
+                    lines.append(sounds[:at] + usual + sounds[at + 1 :])
+                    seldom.append((at, chars))
+            yield Spelling(CLAUSE_END.join(lines), slices, spelled, seldom)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,13 @@ def test_a_folder_that_cannot_be_written_is_done_without(home: Path) -> None:
     assert kept([b"a"], lambda: 1) == 1
 
 
-def test_old_files_go(home: Path) -> None:
-    for n in range(20):
-        kept([str(n).encode()], lambda: 0)
-    assert len(list((home / "data" / "var" / "cache").iterdir())) == 12
+def test_what_was_not_asked_for_the_longest_goes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketwatch.kept._MOST", 10_000)
+    for n in range(9):
+        kept([bytes([n])], lambda: bytes(1200))
+        kept([bytes([0])], lambda: 0)
+        time.sleep(0.01)  # file times
+    files = list((home / "data" / "var" / "cache").iterdir())
+    assert len(files) == 8
+    assert kept([bytes([0])], lambda: 0) == bytes(1200)
+    assert kept([bytes([1])], lambda: 0) == 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
 
-import numpy as np
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
 from marketwatch.matcher.table import Table
@@ -17,12 +16,13 @@ from marketwatch.text import (
     MAX_HEARD,
     MIN_HEARD,
     Spelling,
+    commonness,
     disguises,
     fold_words,
     frequency,
     is_han,
+    longest,
     sounded_words,
-    soundings,
 )
 
 EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
@@ -36,6 +36,54 @@ class Group(NamedTuple):
 
     words: tuple[str, ...]
     evasion: frozenset[str]
+
+
+class Forms(NamedTuple):
+    """What follows from the words of a group alone: how they are looked for."""
+
+    plain: list[str]  # folded; what stands for something else is in the others
+    disguised: list[tuple[str, list[str]]]  # by kind
+    spelled: tuple[list[str], list[str]]  # words that may be in pinyin, and how they sound
+    heard: tuple[list[str], list[str]]  # words that may be misspelled, and how they sound
+    doubling: bool  # their characters may be repeated
+    longest: int  # folded characters of the longest, however it is disguised
+    commonness: float  # how often any of them is written, roughly, per million words
+
+    @classmethod
+    def of(cls, group: Group) -> Forms:
+        words, evasion = group
+        plain, kinds = fold_words(words), evasion & EXPANDED
+        disguised: defaultdict[str, list[str]] = defaultdict(list)
+        for word in words if kinds else ():
+            for form, kind in disguises(word, kinds, heard=True).items():
+                disguised[kind].append(form)
+        sounds = sounded_words(plain) if kinds & {"pinyin", "homophones"} else []
+        spelled = heard = list[tuple[str, str]]()
+        if "pinyin" in kinds:
+            spelled = [
+                (word, sound)
+                for written, word, sound in zip(words, plain, sounds, strict=True)
+                if sum(map(is_han, written)) > 1
+            ]
+        if "homophones" in kinds:
+            heard = [
+                (word, sound)
+                for word, sound in zip(plain, sounds, strict=True)
+                if MIN_HEARD <= len(word) <= MAX_HEARD
+            ]
+        return cls(
+            [word for word in plain if word],
+            list(disguised.items()),
+            _unzipped(spelled),
+            _unzipped(heard),
+            "repeats" in evasion,
+            max((longest(word, evasion) for word in words), default=0),
+            commonness(words),
+        )
+
+
+def _unzipped(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [one for one, _ in pairs], [other for _, other in pairs]
 
 
 Place = tuple[int, int, str]
@@ -69,23 +117,27 @@ class Spoken(NamedTuple):
 
     def of(self, sound: int) -> Iterator[tuple[str, int]]:
         """The words that sound so, each with its group."""
-        for row in self.rows.of(np.array([sound]))[0].tolist():
+        for row in self.rows.row(sound):
             yield self.words[row], self.groups[row]
 
 
-def _spoken(told: Sequence[tuple[str, str, int]]) -> tuple[Spoken, list[str]]:
-    """Words that are told by sound, word and group; and the sounds by their numbers."""
+def _spoken(told: Iterable[tuple[int, tuple[list[str], list[str]]]]) -> tuple[Spoken, list[str]]:
+    """The words of some groups by their sounds, and the sounds by their numbers."""
     rows: defaultdict[str, list[int]] = defaultdict(list)
-    for row, (sound, _, _) in enumerate(told):
-        rows[sound].append(row)
-    words, groups = [word for _, word, _ in told], [group for _, _, group in told]
+    words: list[str] = []
+    groups: list[int] = []
+    for group, (some, sounds) in told:
+        for row, sound in enumerate(sounds, len(words)):
+            rows[sound].append(row)
+        words += some
+        groups += [group] * len(some)
     return Spoken(Table(rows.values()), words, groups), list(rows)
 
 
 class Vocabulary(ABC):
     """The words of some groups, by the numbers of these, in all ways that the groups admit."""
 
-    def __init__(self, groups: Mapping[int, Group]) -> None:
+    def __init__(self, groups: Mapping[int, Forms]) -> None:
         self.meanings: list[dict[int, str]] = []  # what a pattern can mean: groups, and its disguise there
         numbers: dict[tuple[tuple[int, str], ...], int] = {}  # of the meanings: many patterns mean the same
         patterns: dict[str, int] = {}  # to its meaning
@@ -96,50 +148,24 @@ class Vocabulary(ABC):
                 self.meanings.append(dict(means))
             return numbers[means]
 
-        def note(forms: Iterable[str], group: int, kind: str) -> None:
+        def note(words: Iterable[str], group: int, kind: str) -> None:
             alone = meaning((group, kind))
-            for form in forms:
-                known = patterns.setdefault(form, alone)
+            for word in words:
+                known = patterns.setdefault(word, alone)
                 if known != alone and group not in self.meanings[known]:
-                    patterns[form] = meaning(*self.meanings[known].items(), (group, kind))
+                    patterns[word] = meaning(*self.meanings[known].items(), (group, kind))
 
-        written = [word for group in groups.values() for word in group.words]
-        folded = fold_words(written)
-        sounds = sounded_words(folded)
-        read: list[tuple[str, str, int]] = []
-        heard: list[tuple[str, str, int]] = []
-        last = 0
-        for number, group in groups.items():
-            first, last = last, last + len(group.words)
-            note(filter(None, folded[first:last]), number, "")
-            kinds = group.evasion & EXPANDED
-            disguised: defaultdict[str, list[str]] = defaultdict(list)
-            for word in group.words if kinds else ():
-                for form, kind in disguises(word, kinds, heard=True).items():
-                    disguised[kind].append(form)
-            for how, forms in disguised.items():
-                note(forms, number, how)
-            if "pinyin" in kinds:
-                read += [
-                    (sound, word, number)
-                    for word, usual, as_written in zip(
-                        folded[first:last], sounds[first:last], group.words, strict=True
-                    )
-                    if sum(map(is_han, as_written)) > 1
-                    for sound in soundings(word, usual)
-                ]
-            if "homophones" in kinds:
-                heard += [
-                    (sound, word, number)
-                    for word, sound in zip(folded[first:last], sounds[first:last], strict=True)
-                    if MIN_HEARD <= len(word) <= MAX_HEARD
-                ]
+        for number, forms in groups.items():
+            note(forms.plain, number, "")
+        for number, forms in groups.items():
+            for kind, words in forms.disguised:
+                note(words, number, kind)
         self.patterns = len(patterns)
-        self._read, spelled = _spoken(read)
-        self._heard, spoken = _spoken(heard)
+        self._read, spelled = _spoken((number, forms.spelled) for number, forms in groups.items())
+        self._heard, spoken = _spoken((number, forms.heard) for number, forms in groups.items())
         self._reader = _built(spelled)
         self._bits = {number: 1 << place for place, number in enumerate(groups)}
-        self._doubling = frozenset(n for n, group in groups.items() if "repeats" in group.evasion)
+        self._doubling = frozenset(number for number, forms in groups.items() if forms.doubling)
         self._masks: dict[frozenset[int], int] = {}
         self._build(list(patterns), list(patterns.values()), spoken)
 
@@ -168,14 +194,18 @@ class Vocabulary(ABC):
     def spelled(self, folded: str, spelling: Spelling) -> Iterator[Told]:
         """Words with some of their syllables spelled, and the rest of them written right."""
         for first, last, pattern in _found_by(self._reader, spelling.sounds):
+            line, first = divmod(first, len(spelling.slices) + 1)
+            last -= line * (len(spelling.slices) + 1)
+            at, chars = spelling.seldom[line - 1] if line else (0, "")
             slices, spelled = spelling.slices[first:last], spelling.spelled[first:last]
-            if any(spelled):
-                for word, group in self._read.of(pattern):
-                    if all(
-                        told or folded[start] == char
-                        for char, (start, _), told in zip(word, slices, spelled, strict=True)
-                    ):
-                        yield slices[0][0], slices[-1][1], group, "pinyin"
+            if not (first <= at < last if line else any(spelled)):
+                continue
+            for word, group in self._read.of(pattern):
+                if (not line or word[at - first] in chars) and all(
+                    told or folded[start] == char
+                    for char, (start, _), told in zip(word, slices, spelled, strict=True)
+                ):
+                    yield slices[0][0], slices[-1][1], group, "pinyin"
 
     def bits_of(self, told: Iterable[Told]) -> int:
         return reduce(or_, (self._bits[group] for _, _, group, _ in told), 0)

@@ -11,12 +11,13 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
 from marketwatch.kept import kept
-from marketwatch.matcher.automaton import Automaton, Group
+from marketwatch.matcher.automaton import Automaton, Forms, Group
 from marketwatch.matcher.expressions import Expression, expression
 from marketwatch.matcher.routes import Clause, Key, Route, Routes
 from marketwatch.matcher.sweep import Sweep
@@ -40,7 +41,7 @@ from marketwatch.rulebook import (
     Words,
     walk,
 )
-from marketwatch.text import commonness, fold_word, longest
+from marketwatch.text import fold_word
 
 
 class Exemption(NamedTuple):
@@ -103,13 +104,48 @@ _WORTH = 30
 _TOO_COMMON = 5000.0
 _MANY_RULES = 100
 _NO_WORDS = Group((), frozenset())
-_PLAIN = frozenset({"separators", "variants"})
+_NO_FORMS = Forms.of(_NO_WORDS)
+_PLAIN, _LITERAL = frozenset({"separators", "variants"}), frozenset({"variants"})
+_MUCH = 5000  # bytes of words: making their forms takes longer than finding what was made before
 _COMMENTS = frozenset({"comments"})
 _SELDOM = frozenset(
     {"shop.self_declaration", "shop.dine_in", "shop.no_dine_in_mark", "ai_generated", "ai_mark"}
 )
 SPECIAL = frozenset(Record.model_fields)
 VAGUE = re.compile(r"其他|其它|杂货|闲置|二手|未分类|全部|默认|综合|^$")
+
+
+class Parts(NamedTuple):
+    """What follows from the rules of one pack alone: the forms of their words, and their expressions."""
+
+    forms: dict[Group, Forms]
+    expressions: dict[str, Expression]
+
+    @classmethod
+    def of(cls, book: Rulebook, rules: Iterable[Rule]) -> Parts:
+        """As they were made before, where neither words nor expressions have changed since, and they are many."""
+        groups: dict[Group, None] = {}
+        patterns: dict[str, None] = {}
+        for rule in rules:
+            for part in walk(rule.when):
+                if isinstance(part, Words):
+                    groups[Group(tuple(book.words(part)), rule.evasion)] = None
+                elif isinstance(part, Regex):
+                    patterns[part.pattern] = None
+                elif isinstance(part, Compare) and part.regex:
+                    patterns[part.regex] = None
+            for e in rule.excepts:
+                if e.kind in ("phrase", "anywhere"):
+                    groups[Group(tuple(book.words(e.words)), _PLAIN)] = None
+
+        def make() -> Parts:
+            expressions = {pattern: expression(pattern) for pattern in patterns}
+            literals = (Group(some, _LITERAL) for found in expressions.values() for some in found.literals)
+            return cls({group: Forms.of(group) for group in (*groups, *literals)}, expressions)
+
+        sources = ["\n".join((*sorted(group.evasion), "", *group.words)).encode() for group in groups]
+        sources += map(str.encode, patterns)
+        return kept((b"parts", *sources), make) if sum(map(len, sources)) > _MUCH else make()
 
 
 class Plan:
@@ -134,17 +170,24 @@ class Plan:
         self.book = book
         self.negations = self._alternation(Words(lists=("negations",)))
         self.negation_alikes = self._alternation(Words(lists=("negation-lookalikes",)))
+        self._parts = Parts({}, {})
         self._numbers: dict[Group, int] = {}
+        self._forms: dict[Key, Forms] = {}
         self.groups: list[Group] = []
         self._costs: dict[Key, float] = {}
-        self._lengths: dict[Key, int] = {}
         self._states: dict[tuple[str, str, str], int] = {}
         self.literals: dict[tuple[str, ...], int] = {}  # what expressions need, as groups
         self.rules: list[Compiled] = []
         self.always: list[int] = []  # rules that need nothing in particular
         routes: list[tuple[int, Clause, list[Clause], int | None]] = []
-        for rule in book.rules:
-            if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft"):
+        for _, some in groupby(book.rules, key=lambda rule: rule.pack):
+            rules = [
+                rule
+                for rule in some
+                if (packs is None or rule.pack in packs) and (drafts or rule.status != "draft")
+            ]
+            self._parts = Parts.of(book, rules)
+            for rule in rules:
                 routes += self._add(rule)
         firing = {key for _, first, _, _ in routes for key in first}
         scouts = set(firing)  # looked for in every record
@@ -156,7 +199,7 @@ class Plan:
                     scouts |= clause
         self.scouts = frozenset(scouts)
         firing_first = sorted(scouts, key=lambda key: key not in firing)
-        self.sweep = Sweep({key: self.groups[key] for key in firing_first})
+        self.sweep = Sweep({key: self._forms.get(key, _NO_FORMS) for key in firing_first})
         mask = self.sweep.mask
         along = [[clause for clause in rest if clause <= scouts] for _, _, rest, _ in routes]
         self.routes = Routes(
@@ -172,6 +215,7 @@ class Plan:
             ],
             self.sweep.column,
         )
+        del self._parts, self._numbers, self._forms  # they make up half of what a plan takes on disk
         self._closer: dict[frozenset[int], Automaton] = {}
         self.anywhere = frozenset(group for rule in self.rules for group in rule.anywhere)
 
@@ -192,9 +236,10 @@ class Plan:
     def _group(self, words: tuple[str, ...], evasion: frozenset[str]) -> int:
         group = Group(words, evasion)
         if group not in self._numbers:
-            self._numbers[group] = len(self.groups)
-            self._costs[len(self.groups)] = commonness(words)
+            number = self._numbers[group] = len(self.groups)
             self.groups.append(group)
+            self._forms[number] = self._parts.forms.get(group) or Forms.of(group)
+            self._costs[number] = self._forms[number].commonness
         return self._numbers[group]
 
     def _alternation(self, words: Words) -> re.Pattern[str]:
@@ -234,9 +279,9 @@ class Plan:
             if isinstance(part, Words):
                 words[part] = self._group(tuple(self.book.words(part)), rule.evasion)
             elif isinstance(part, Regex):
-                regexes[part.pattern] = expression(part.pattern)
+                regexes[part.pattern] = self._parts.expressions[part.pattern]
             elif isinstance(part, Compare) and part.regex:
-                regexes[part.regex] = expression(part.regex)
+                regexes[part.regex] = self._parts.expressions[part.regex]
             elif isinstance(part, Count):
                 count = part
         excepts = []
@@ -255,7 +300,7 @@ class Plan:
         ways = self._ways(rule.when, words, regexes)
         clauses = {key for way in ways for clause in way.clauses for key in clause}
         near = {*words.values(), *phrases, *(key for key in clauses if self.groups[key].words)}
-        around = max((self._longest(group) for group in phrases), default=0)
+        around = max((self._forms[group].longest for group in phrases), default=0)
         routes: list[tuple[int, Clause, list[Clause], int | None]] = []
         textual = False
         for way in ways:
@@ -285,13 +330,6 @@ class Plan:
         )
         return routes
 
-    def _longest(self, group: int) -> int:
-        """Folded characters of its longest word, however it is disguised."""
-        if group not in self._lengths:
-            words, evasion = self.groups[group]
-            self._lengths[group] = max((longest(word, evasion) for word in words), default=0)
-        return self._lengths[group]
-
     def _ways(
         self, condition: Condition, words: Mapping[Words, int], regexes: Mapping[str, Expression]
     ) -> list[_Way]:
@@ -300,10 +338,10 @@ class Plan:
         match condition:
             case Words():
                 group = words[condition]
-                return [_Way((frozenset({group}),), self._longest(group), True)]
+                return [_Way((frozenset({group}),), self._forms[group].longest, True)]
             case Regex() | Compare(regex=str()) if isinstance(condition, Regex) or condition.regex:
                 found = regexes[condition.pattern if isinstance(condition, Regex) else condition.regex]
-                groups = {some: self._group(some, frozenset({"variants"})) for some in found.literals}
+                groups = {some: self._group(some, _LITERAL) for some in found.literals}
                 self.literals |= groups
                 return [_Way(tuple(frozenset({group}) for group in groups.values()), found.width, True)]
             case Near() | All():
@@ -376,7 +414,9 @@ class Plan:
     def closer(self, groups: frozenset[int]) -> Automaton:
         """Finds those words of some groups that are not looked for in every record."""
         if groups not in self._closer:
-            self._closer[groups] = Automaton({key: self.groups[key] for key in sorted(groups - self.scouts)})
+            self._closer[groups] = Automaton(
+                {key: Forms.of(self.groups[key]) for key in sorted(groups - self.scouts)}
+            )
         return self._closer[groups]
 
     # tables, looked up once per distinct text

@@ -18,6 +18,10 @@ class Table:
         self.numbers = np.array([number for row in lists for number in row], np.int64)
         self._first = np.array([0, *accumulate(map(len, lists))])
 
+    def row(self, number: int) -> list[int]:
+        row: list[int] = self.numbers[self._first[number] : self._first[number + 1]].tolist()
+        return row
+
     def of(self, rows: Ints) -> tuple[Ints, Ints]:
         """What stands in some rows, one after the other; and where each begins there (and the last ends)."""
         first = self._first[rows]
