@@ -237,7 +237,7 @@ class Category:
     pattern: re.Pattern[str]
 
 
-_MUCH, _MUCH_OF_A_PACK = 200_000, 20_000  # bytes: reading them takes longer than finding what was read before
+_MUCH = 20_000  # bytes of a pack: reading them takes longer than finding what was read before
 
 
 @dataclass(frozen=True)
@@ -257,11 +257,7 @@ class Rulebook:
     @classmethod
     def load(cls, folder: Path) -> Rulebook:
         """Reads every pack of `folder`. Never raises for a fault in a file: see `faults`."""
-        read = _Reader(Path(folder)).rulebook
-        files = sorted(p for p in Path(folder).rglob("*") if p.suffix in (".yaml", ".txt") and p.is_file())
-        if sum(path.stat().st_size for path in files) < _MUCH:
-            return read()
-        return kept((str(path).encode() + b"\0" + path.read_bytes() for path in files), read)
+        return _Reader(Path(folder)).rulebook()
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:
@@ -575,7 +571,7 @@ class _Reader:
             return rules, faults
 
         sources = (str(path).encode(), raw, *self.known)
-        rules, faults = kept(sources, read) if len(raw) > _MUCH_OF_A_PACK else read()
+        rules, faults = kept(sources, read) if len(raw) > _MUCH else read()
         self.faults += faults
         return rules
 

@@ -2,9 +2,9 @@
 
 Words and texts go through the same `fold`: width, case, traditional characters, circled and superscript letters,
 look-alikes, Chinese numerals and emoji nouns become one plain character each; separators vanish; what ends a
-clause stays as a line feed, so that no word is ever found across it. Disguises that would make folding ambiguous
-(pinyin, initials, homophones, split or masked characters) are not undone in the text: `disguises` writes the word
-in those ways instead, for rules that ask for it.
+clause stays as a line feed, so that no word is ever found across it. Disguises that would make folding ambiguous are
+for rules that ask for them: repeated and split characters are undone in `Folded.passages`, pinyin and homophones are
+told by how the text sounds (`spellings`, `sounded`), and in other ways `disguises` writes the word.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from itertools import zip_longest
@@ -159,6 +159,19 @@ def light(text: str) -> str:
     return _tables()[0][points(text)].tobytes().decode("utf-32-le", "surrogatepass")
 
 
+class Passage(NamedTuple):
+    """A passage of a folded text with a disguise undone: its characters, and where each begins and ends in the text."""
+
+    kind: Evasion
+    characters: list[str]
+    starts: list[int]
+    ends: list[int]
+
+    @property
+    def text(self) -> str:
+        return "".join(self.characters)
+
+
 _MAX_PASSAGES = 64
 
 
@@ -208,20 +221,48 @@ class Folded:
         doubles: list[int] = marks[:-1][np.diff(marks) <= 2].tolist()
         return doubles
 
-    def repeats(self, first: int = 0, last: int | None = None) -> list[tuple[str, list[int]]]:
-        """Passages of a slice of the folded text where characters are doubled one after the other (特特供供) or
-        tripled, with doubles removed: the collapsed passage, and for each of its characters its folded index."""
-        same, near, codes = self._same, self.doubles, self.points
-        last = len(codes) if last is None else last
-        out: list[tuple[str, list[int]]] = []
-        done = -1
-        begin = bisect_left(near, first)
-        for mark in near[begin : min(begin + _MAX_PASSAGES, bisect_left(near, last))]:
-            if mark <= done:
-                continue
-            start, done = max(first, mark - 12), min(last, mark + 24)
-            kept = [i for i in range(start, done) if i == start or not same[i - 1] or codes[i] < 0x3400]
-            out.append(("".join(self.text[i] for i in kept), kept))
+    @cached_property
+    def splits(self) -> list[int]:
+        """Where characters stand that together look like another one."""
+        pairs = self.points[:-1].astype(np.uint64) << 32 | self.points[1:]
+        marks = np.isin(pairs, _split_pairs()).nonzero()[0]
+        return [mark for mark in marks.tolist() if _whole_of(self.text, mark)]
+
+    def passages(self, first: int, last: int) -> list[Passage]:
+        """Passages of a slice of the folded text that are to be read otherwise, too: where characters are doubled one
+        after the other (特特供供) or tripled, without the doubles; where one is split (牛寺供), with it whole."""
+        same, codes = self._same, self.points
+
+        def undoubled(at: int, stop: int) -> tuple[str, int, int]:
+            following = at + 1
+            while following < stop and same[following - 1] and codes[following] >= 0x3400:
+                following += 1
+            return self.text[at], at + 1, following
+
+        def whole(at: int, stop: int) -> tuple[str, int, int]:
+            char, parts = _whole_of(self.text, at) or (self.text[at], self.text[at])
+            return char, at + len(parts), at + len(parts)
+
+        out: list[Passage] = []
+        ways: tuple[tuple[Evasion, list[int], Callable[[int, int], tuple[str, int, int]]], ...] = (
+            ("repeats", self.doubles, undoubled),
+            ("split", self.splits, whole),
+        )
+        for kind, marks, read in ways:
+            done = -1
+            begin = bisect_left(marks, first)
+            for mark in marks[begin : min(begin + _MAX_PASSAGES, bisect_left(marks, last))]:
+                if mark <= done:
+                    continue
+                at, done = max(first, mark - 12), min(last, mark + 24)
+                passage = Passage(kind, [], [], [])
+                while at < done:
+                    char, end, following = read(at, done)
+                    passage.characters.append(char)
+                    passage.starts.append(at)
+                    passage.ends.append(end)
+                    at = following
+                out.append(passage)
         return out
 
 
@@ -356,6 +397,30 @@ def _unlike(char: str) -> str:
 def _splits() -> dict[str, tuple[str, ...]]:
     """Character → its parts as they are written apart, folded."""
     return {row[0]: tuple(map(fold_word, row[1:])) for row in _reference("splits.txt")}
+
+
+@cache
+def _wholes() -> dict[str, dict[str, str]]:
+    """By their first two characters the parts of a character that are written apart, and what they are together."""
+    out: dict[str, dict[str, str]] = defaultdict(dict)
+    for char, ways in _splits().items():
+        for parts in ways:
+            out[parts[:2]][parts] = _FOLDED[char]
+    return out
+
+
+@cache
+def _split_pairs() -> npt.NDArray[np.uint64]:
+    codes = points("".join(_wholes())).reshape(-1, 2).astype(np.uint64)
+    return codes[:, 0] << np.uint64(32) | codes[:, 1]
+
+
+def _whole_of(text: str, at: int) -> tuple[str, str] | None:
+    """The character that stands split at some place, and its parts there."""
+    for parts, char in _wholes().get(text[at : at + 2], {}).items():
+        if text.startswith(parts, at):
+            return char, parts
+    return None
 
 
 class _Widths(dict[str, int]):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from marketwatch.matcher import Matcher
 from marketwatch.records import Record
-from marketwatch.rulebook import Rulebook, Words
+from marketwatch.rulebook import DEFAULT_EVASION, Rulebook, Words
 from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, letters, light, sounded, spellings
 
 any_text = st.text(max_size=80)
@@ -96,13 +96,13 @@ def test_a_disguise_is_never_the_word_itself(word: str) -> None:
     assert len(forms) == len(set(forms))
 
 
-def _matcher(word: str) -> Matcher:
+def _matcher(word: str, evasion: frozenset[str] = DEFAULT_EVASION) -> Matcher:
     from pathlib import Path
 
     from marketwatch.errors import Place
     from marketwatch.rulebook import Rule
 
-    rule = Rule("r-1", "p", "t", "题", Words((word,)), Place("x"))
+    rule = Rule("r-1", "p", "t", "题", Words((word,)), Place("x"), evasion=evasion)
     return Matcher(Rulebook(Path(), (rule,), (), "0"))
 
 
@@ -122,6 +122,22 @@ def test_every_reported_span_folds_to_the_word(word: str, signs: list[str], befo
         assert fold_word(finding.text) == fold_word(word)
 
 
+_PARTS = {"供": "亻共", "特": "牛寺", "枪": "木仓", "证": "讠正", "刷": "尸巾刂", "假": "亻叚"}
+
+
+@given(
+    st.lists(st.sampled_from([*_PARTS, "水"]), min_size=2, max_size=5).map("".join),
+    st.integers(1, 31),
+    any_text,
+)
+def test_a_word_is_found_with_any_of_its_characters_split(word: str, which: int, around: str) -> None:
+    written = "".join(_PARTS.get(c, c) if which >> i & 1 else c for i, c in enumerate(word))
+    findings = _matcher(word, frozenset({"split"})).judge(Record(title=f"{around}。{written}。{around}"))
+    assert written in [finding.text for finding in findings]
+    if written != word:
+        assert {finding.evasion for finding in findings if finding.text == written} == {("split",)}
+
+
 @given(han, st.sampled_from("。！？；\n，"), st.integers(1, 5))
 def test_nothing_is_found_across_the_end_of_a_sentence(word: str, end: str, at: int) -> None:
     cut = min(at, len(word) - 1)
@@ -137,12 +153,15 @@ def test_sounds_and_spellings_keep_their_places(text: str) -> None:
     assert len(sounded(folded)) == len(folded)
     runs = letters(folded)
     for spelling in spellings(folded, runs, 0, len(folded)):
-        assert len(spelling.sounds) == len(spelling.slices) == len(spelling.spelled)
+        line, *others = spelling.sounds.split(CLAUSE_END)
+        assert len(line) == len(spelling.slices) == len(spelling.spelled)
+        assert len(others) == len(spelling.seldom)
+        for other, (at, chars) in zip(others, spelling.seldom, strict=True):
+            assert spelling.spelled[at]
+            assert other == line[:at] + sounded(chars[0]) + line[at + 1 :]
         ends = [end for _, end in spelling.slices]
         assert [start for start, _ in spelling.slices[1:]] == ends[:-1]
-        for sound, (start, end), spelled in zip(
-            spelling.sounds, spelling.slices, spelling.spelled, strict=True
-        ):
+        for sound, (start, end), spelled in zip(line, spelling.slices, spelling.spelled, strict=True):
             assert spelled or sound == sounded(folded[start:end])
             assert CLAUSE_END not in folded[start:end]
 

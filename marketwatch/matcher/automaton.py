@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from marketwatch.matcher.table import Table
 from marketwatch.text import (
     MAX_HEARD,
     MIN_HEARD,
+    Passage,
     Spelling,
     commonness,
     disguises,
@@ -25,8 +26,11 @@ from marketwatch.text import (
     sounded_words,
 )
 
-EXPANDED = frozenset({"pinyin", "initials", "homophones", "split", "masked"})
+EXPANDED = frozenset({"pinyin", "initials", "homophones", "masked"})
 """Disguises that are not undone in the text: the automaton holds the words written so."""
+
+UNDONE = frozenset({"repeats", "split"})
+"""Disguises that are undone in the text where they stand."""
 
 MAX_HITS = 20_000  # hostile text: the same word without end says nothing more
 
@@ -45,41 +49,39 @@ class Forms(NamedTuple):
     disguised: list[tuple[str, list[str]]]  # by kind
     spelled: tuple[list[str], list[str]]  # words that may be in pinyin, and how they sound
     heard: tuple[list[str], list[str]]  # words that may be misspelled, and how they sound
-    doubling: bool  # their characters may be repeated
+    undone: frozenset[str]  # disguises that are undone in passages
     longest: int  # folded characters of the longest, however it is disguised
     commonness: float  # how often any of them is written, roughly, per million words
 
-    @classmethod
-    def of(cls, group: Group) -> Forms:
-        words, evasion = group
-        plain, kinds = fold_words(words), evasion & EXPANDED
+
+def forms_of(groups: Sequence[Group]) -> list[Forms]:
+    """The forms of some groups, in their order."""
+    folded = fold_words([word for group in groups for word in group.words])
+    sounds = sounded_words(folded)
+    out: list[Forms] = []
+    last = 0
+    for words, evasion in groups:
+        first, last = last, last + len(words)
+        plain, kinds = folded[first:last], evasion & EXPANDED
         disguised: defaultdict[str, list[str]] = defaultdict(list)
         for word in words if kinds else ():
             for form, kind in disguises(word, kinds, heard=True).items():
                 disguised[kind].append(form)
-        sounds = sounded_words(plain) if kinds & {"pinyin", "homophones"} else []
-        spelled = heard = list[tuple[str, str]]()
-        if "pinyin" in kinds:
-            spelled = [
-                (word, sound)
-                for written, word, sound in zip(words, plain, sounds, strict=True)
-                if sum(map(is_han, written)) > 1
-            ]
-        if "homophones" in kinds:
-            heard = [
-                (word, sound)
-                for word, sound in zip(plain, sounds, strict=True)
-                if MIN_HEARD <= len(word) <= MAX_HEARD
-            ]
-        return cls(
-            [word for word in plain if word],
-            list(disguised.items()),
-            _unzipped(spelled),
-            _unzipped(heard),
-            "repeats" in evasion,
-            max((longest(word, evasion) for word in words), default=0),
-            commonness(words),
+        sounding = list(zip(words, plain, sounds[first:last], strict=True))
+        spelled = [(word, sound) for written, word, sound in sounding if sum(map(is_han, written)) > 1]
+        heard = [(word, sound) for _, word, sound in sounding if MIN_HEARD <= len(word) <= MAX_HEARD]
+        out.append(
+            Forms(
+                [word for word in plain if word],
+                list(disguised.items()),
+                _unzipped(spelled if "pinyin" in kinds else []),
+                _unzipped(heard if "homophones" in kinds else []),
+                evasion & UNDONE,
+                max((longest(word, evasion) for word in words), default=0),
+                commonness(words),
+            )
         )
+    return out
 
 
 def _unzipped(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
@@ -94,9 +96,6 @@ Found = tuple[int, int, int]
 
 Told = tuple[int, int, int, str]
 """A slice of the folded text, a group of which a word stands there, and its disguise."""
-
-Passage = tuple[str, list[int]]
-"""A passage whose doubled characters were removed, and the folded index of each of its characters."""
 
 
 class Text(NamedTuple):
@@ -123,15 +122,15 @@ class Spoken(NamedTuple):
 
 def _spoken(told: Iterable[tuple[int, tuple[list[str], list[str]]]]) -> tuple[Spoken, list[str]]:
     """The words of some groups by their sounds, and the sounds by their numbers."""
-    rows: defaultdict[str, list[int]] = defaultdict(list)
     words: list[str] = []
+    sounds: list[str] = []
     groups: list[int] = []
-    for group, (some, sounds) in told:
-        for row, sound in enumerate(sounds, len(words)):
-            rows[sound].append(row)
+    for group, (some, as_heard) in told:
         words += some
+        sounds += as_heard
         groups += [group] * len(some)
-    return Spoken(Table(rows.values()), words, groups), list(rows)
+    numbers = {sound: number for number, sound in enumerate(dict.fromkeys(sounds))}
+    return Spoken(Table.by([numbers[sound] for sound in sounds]), words, groups), list(numbers)
 
 
 class Vocabulary(ABC):
@@ -165,7 +164,10 @@ class Vocabulary(ABC):
         self._heard, spoken = _spoken((number, forms.heard) for number, forms in groups.items())
         self._reader = _built(spelled)
         self._bits = {number: 1 << place for place, number in enumerate(groups)}
-        self._doubling = frozenset(number for number, forms in groups.items() if forms.doubling)
+        self._undone = {
+            kind: frozenset(number for number, forms in groups.items() if kind in forms.undone)
+            for kind in UNDONE
+        }
         self._masks: dict[frozenset[int], int] = {}
         self._build(list(patterns), list(patterns.values()), spoken)
 
@@ -183,13 +185,15 @@ class Vocabulary(ABC):
         """The place of the bit of a group."""
         return self._bits[group].bit_length() - 1
 
-    def doubled(self, places: list[int], found: Iterable[Found]) -> Iterator[Told]:
-        """What was found in a passage, of which `places` has the folded indices."""
+    def undone(self, passage: Passage, found: Iterable[Found]) -> Iterator[Told]:
+        """What was found in a passage."""
+        admitting = self._undone[passage.kind]
         for start, end, meaning in found:
-            if places[end - 1] - places[start] >= end - start:  # else it stands in the text itself
+            first, last = passage.starts[start], passage.ends[end - 1]
+            if last - first > end - start:  # else it stands in the text itself
                 for group, kind in self.meanings[meaning].items():
-                    if not kind and group in self._doubling:
-                        yield places[start], places[end - 1] + 1, group, "repeats"
+                    if not kind and group in admitting:
+                        yield first, last, group, passage.kind
 
     def spelled(self, folded: str, spelling: Spelling) -> Iterator[Told]:
         """Words with some of their syllables spelled, and the rest of them written right."""
@@ -234,8 +238,8 @@ class Automaton(Vocabulary):
                     wrong = [at for at, char in enumerate(word) if char != body[at]]
                     if len(wrong) == 1 and is_slip(word, body, wrong[0]):
                         more.append((first + start, first + end, group, "homophones"))
-        for passage, places in text.passages:
-            more += self.doubled(places, self._find(passage))
+        for passage in text.passages:
+            more += self.undone(passage, self._find(passage.text))
         for spelling in text.spellings:
             more += self.spelled(text.folded, spelling)
         marks = self._marks

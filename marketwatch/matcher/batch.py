@@ -45,11 +45,12 @@ class Batch:
             for number in sorted({bisect_right(ends, mark) for mark in marks}):
                 yield places[number][2:]
 
-        doubled = [passage for slice_ in having(folded.doubles) for passage in folded.repeats(*slice_)]
+        marks = [*folded.doubles, *folded.splits]
+        passages = [passage for slice_ in having(marks) for passage in folded.passages(*slice_)]
         runs = (start for start, _ in among.runs)
         spelled = [spelling for slice_ in having(runs) for spelling in among.spelled(*slice_)]
         states = [_states(plan, record) for record in records]
-        text = Text(folded.text, among.sounds, doubled, spelled)
+        text = Text(folded.text, among.sounds, passages, spelled)
         self._view = plan.sweep.look(text, codes, sounds, ends, states)
 
         scopes = [plan.in_scope(record) for record in records]

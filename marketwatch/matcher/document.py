@@ -170,7 +170,7 @@ class Document:
         return Text(
             self.folded.text,
             self._among.sounds,
-            self.folded.repeats(*self.whole),
+            self.folded.passages(*self.whole),
             self._among.spelled(*self.whole),
         )
 

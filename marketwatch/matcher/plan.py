@@ -12,12 +12,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from marketwatch.kept import kept
-from marketwatch.matcher.automaton import Automaton, Forms, Group
+from marketwatch.matcher.automaton import Automaton, Forms, Group, forms_of
 from marketwatch.matcher.expressions import Expression, expression
 from marketwatch.matcher.routes import Clause, Key, Route, Routes
 from marketwatch.matcher.sweep import Sweep
@@ -104,7 +104,7 @@ _WORTH = 30
 _TOO_COMMON = 5000.0
 _MANY_RULES = 100
 _NO_WORDS = Group((), frozenset())
-_NO_FORMS = Forms.of(_NO_WORDS)
+(_NO_FORMS,) = forms_of([_NO_WORDS])
 _PLAIN, _LITERAL = frozenset({"separators", "variants"}), frozenset({"variants"})
 _MUCH = 5000  # bytes of words: making their forms takes longer than finding what was made before
 _COMMENTS = frozenset({"comments"})
@@ -140,8 +140,10 @@ class Parts(NamedTuple):
 
         def make() -> Parts:
             expressions = {pattern: expression(pattern) for pattern in patterns}
-            literals = (Group(some, _LITERAL) for found in expressions.values() for some in found.literals)
-            return cls({group: Forms.of(group) for group in (*groups, *literals)}, expressions)
+            groups.update(
+                (Group(some, _LITERAL), None) for found in expressions.values() for some in found.literals
+            )
+            return cls(dict(zip(groups, forms_of(list(groups)), strict=True)), expressions)
 
         sources = ["\n".join((*sorted(group.evasion), "", *group.words)).encode() for group in groups]
         sources += map(str.encode, patterns)
@@ -157,14 +159,11 @@ class Plan:
         if len(book.rules) < _MANY_RULES:
             return cls(book, packs, drafts=drafts)
         some = "all" if packs is None else " ".join(sorted(packs))
-        sources = (
-            str(book.folder),
-            book.version,
-            some,
-            str(drafts),
-            " ".join(rule.id for rule in book.rules),
-        )
-        return kept(map(str.encode, sources), lambda: cls(book, packs, drafts=drafts))
+        sources = ("plan", book.version, some, str(drafts), " ".join(rule.id for rule in book.rules))
+        plan = kept(map(str.encode, sources), lambda: cls(book, packs, drafts=drafts))
+        if not hasattr(plan, "book"):
+            plan._take(book)
+        return plan
 
     def __init__(self, book: Rulebook, packs: Collection[str] | None, *, drafts: bool) -> None:
         self.book = book
@@ -231,6 +230,25 @@ class Plan:
         self._categories: dict[str, frozenset[str]] = {}
         self._scopes: dict[tuple[object, ...], Scope] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the book, which is kept by itself: of its rules only the names."""
+        state = vars(self) | {
+            "rules": [(c.number, c.rule.id, tuple(c.words.values()), *c[3:]) for c in self.rules]
+        }
+        del state["book"]
+        return state
+
+    def _take(self, book: Rulebook) -> None:
+        """Takes up the book again that it was made of."""
+        self.book, named = book, cast("list[tuple[Any, ...]]", self.rules)
+        self.rules = []
+        for number, name, groups, *rest in named:
+            rule = book.by_id[name]
+            words = dict(
+                zip((part for part in walk(rule.when) if isinstance(part, Words)), groups, strict=True)
+            )
+            self.rules.append(Compiled(number, rule, words, *rest))
+
     # compiling
 
     def _group(self, words: tuple[str, ...], evasion: frozenset[str]) -> int:
@@ -238,7 +256,7 @@ class Plan:
         if group not in self._numbers:
             number = self._numbers[group] = len(self.groups)
             self.groups.append(group)
-            self._forms[number] = self._parts.forms.get(group) or Forms.of(group)
+            self._forms[number] = self._parts.forms[group]
             self._costs[number] = self._forms[number].commonness
         return self._numbers[group]
 
@@ -414,9 +432,9 @@ class Plan:
     def closer(self, groups: frozenset[int]) -> Automaton:
         """Finds those words of some groups that are not looked for in every record."""
         if groups not in self._closer:
-            self._closer[groups] = Automaton(
-                {key: Forms.of(self.groups[key]) for key in sorted(groups - self.scouts)}
-            )
+            keys = sorted(groups - self.scouts)
+            forms = forms_of([self.groups[key] for key in keys])
+            self._closer[groups] = Automaton(dict(zip(keys, forms, strict=True)))
         return self._closer[groups]
 
     # tables, looked up once per distinct text

@@ -11,7 +11,6 @@ import numpy as np
 from marketwatch.matcher.automaton import (
     MAX_HITS,
     Found,
-    Passage,
     Place,
     Sight,
     Text,
@@ -21,7 +20,7 @@ from marketwatch.matcher.automaton import (
 )
 from marketwatch.matcher.table import Table
 from marketwatch.matcher.trie import Finds, Ints, Trie
-from marketwatch.text import CLAUSE_END, MAX_HEARD, points
+from marketwatch.text import CLAUSE_END, MAX_HEARD, Passage, points
 
 _END = itemgetter(1)  # what is found, and told, comes in this order
 _MAX_HEARD_HITS = 65_536
@@ -43,11 +42,11 @@ class Sweep(Vocabulary):
         its sounds; `states` are those of the fields of each part, as bits."""
         joined = letters
         if text.passages:
-            extra = points(CLAUSE_END + CLAUSE_END.join(passage for passage, _ in text.passages))
+            extra = points(CLAUSE_END + CLAUSE_END.join(passage.text for passage in text.passages))
             joined = np.concatenate((letters, extra))
         finds = self._trie.find(joined)
         inside = int(finds.ends.searchsorted(len(letters), "right"))
-        told = self._doubled(text.passages, finds, inside, len(letters) + 1)
+        told = self._undone_in(text.passages, finds, inside, len(letters) + 1)
         told += self._heard_in(text.folded, letters, sounds)
         for spelling in text.spellings:
             told += self.spelled(text.folded, spelling)
@@ -72,17 +71,17 @@ class Sweep(Vocabulary):
         rows = np.frombuffer(data, np.uint8).reshape(len(states), width)
         return np.unpackbits(rows, axis=1, bitorder="little").view(bool)
 
-    def _doubled(self, passages: Iterable[Passage], finds: Finds, first: int, begin: int) -> list[Told]:
+    def _undone_in(self, passages: Iterable[Passage], finds: Finds, first: int, begin: int) -> list[Told]:
         """What was found in the passages, which stand behind the texts: from `begin` on, and from the `first` find on."""
         told: list[Told] = []
-        for passage, places in passages:
-            stop = begin + len(passage)
+        for passage in passages:
+            stop = begin + len(passage.starts)
             last = int(finds.ends.searchsorted(stop, "right"))
             found = [
                 (start - begin, end - begin, meaning)
                 for start, end, meaning in zip(*(part[first:last].tolist() for part in finds), strict=True)
             ]
-            told += self.doubled(places, found)
+            told += self.undone(passage, found)
             first, begin = last, stop + 1
         return told
 

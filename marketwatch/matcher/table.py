@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -17,6 +17,14 @@ class Table:
         lists = list(map(list, rows))
         self.numbers = np.array([number for row in lists for number in row], np.int64)
         self._first = np.array([0, *accumulate(map(len, lists))])
+
+    @classmethod
+    def by(cls, rows: Sequence[int]) -> Table:
+        """The numbers from 0 on, each in the row that is named for it."""
+        table = cls(())
+        table.numbers = np.argsort(rows, kind="stable")
+        table._first = np.append(0, np.cumsum(np.bincount(np.array(rows, np.int64))))
+        return table
 
     def row(self, number: int) -> list[int]:
         row: list[int] = self.numbers[self._first[number] : self._first[number + 1]].tolist()
