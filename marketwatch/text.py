@@ -435,9 +435,12 @@ class _Widths(dict[str, int]):
 _WIDTHS = _Widths()
 
 
-def longest(word: str, kinds: frozenset[str]) -> int:
-    """The most folded characters that `word` has in any of its disguises."""
-    return sum([_WIDTHS[char] for char in word]) if kinds & {"pinyin", "initials", "split"} else len(word)
+def longest(words: Iterable[str], kinds: frozenset[str]) -> int:
+    """The most folded characters that one of some words has in any of its disguises."""
+    if kinds.isdisjoint({"pinyin", "initials", "split"}):
+        return max(map(len, words), default=0)
+    width = _WIDTHS.__getitem__
+    return max((sum(map(width, word)) for word in words), default=0)
 
 
 _OF_WHOLE = frozenset({"masked", "pinyin", "initials"})  # of words that are all Chinese

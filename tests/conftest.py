@@ -13,7 +13,6 @@ from psycopg.conninfo import make_conninfo
 from marketwatch.config import Settings
 from marketwatch.store import Store, embedded
 
-
 settings.register_profile("calm", deadline=None)  # what is slow the first time, or under load, is not wrong
 settings.load_profile("calm")
 

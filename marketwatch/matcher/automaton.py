@@ -67,7 +67,7 @@ def forms_of(groups: Sequence[Group]) -> list[Forms]:
         for word in words if kinds else ():
             for form, kind in disguises(word, kinds, heard=True).items():
                 disguised[kind].append(form)
-        sounding = list(zip(words, plain, sounds[first:last], strict=True))
+        sounding = list(zip(words, plain, sounds[first:last], strict=True)) if kinds else []
         spelled = [(word, sound) for written, word, sound in sounding if sum(map(is_han, written)) > 1]
         heard = [(word, sound) for _, word, sound in sounding if MIN_HEARD <= len(word) <= MAX_HEARD]
         out.append(
@@ -77,7 +77,7 @@ def forms_of(groups: Sequence[Group]) -> list[Forms]:
                 _unzipped(spelled if "pinyin" in kinds else []),
                 _unzipped(heard if "homophones" in kinds else []),
                 evasion & UNDONE,
-                max((longest(word, evasion) for word in words), default=0),
+                longest(words, evasion),
                 commonness(words),
             )
         )

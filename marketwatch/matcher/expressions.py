@@ -39,10 +39,10 @@ def _compiled(pattern: str) -> Any:
 @cache
 def expression(pattern: str) -> Expression:
     parsed = _parsed(pattern)
-    width = (
-        None if parsed is None or re.search(r"\\[bBAz]|(?<![\[\\])\^|\$", pattern) else parsed.getwidth()[1]
-    )
-    return Expression(pattern, required_literals(pattern), width if width and width <= _MAX_WIDTH else None)
+    if parsed is None:
+        return Expression(pattern, (), None)
+    width = None if re.search(r"\\[bBAz]|(?<![\[\\])\^|\$", pattern) else parsed.getwidth()[1]
+    return Expression(pattern, _literals(parsed), width if width and width <= _MAX_WIDTH else None)
 
 
 _MAX_WIDTH = 60
@@ -59,9 +59,10 @@ def _parsed(pattern: str) -> Any:
 def required_literals(pattern: str) -> tuple[tuple[str, ...], ...]:
     """Sets of folded texts: every match of `pattern` within one clause holds at least one text of each set. Empty where
     none can be told."""
-    parsed = _parsed(pattern)
-    if parsed is None:
-        return ()
+    return expression(pattern).literals
+
+
+def _literals(parsed: Any) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(sorted(some)) for some in sorted(_required(parsed), key=commonness))
 
 
