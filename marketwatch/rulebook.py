@@ -441,6 +441,17 @@ class _Node:
         return self.data
 
 
+def _moved(rule: Rule, file: str) -> Rule:
+    """A rule of a pack that may have been read when its file was called otherwise."""
+    if rule.place.file == file:
+        return rule
+    flag, passes = (
+        tuple(replace(example, place=replace(example.place, file=file)) for example in some)
+        for some in (rule.flag, rule.passes)
+    )
+    return replace(rule, place=replace(rule.place, file=file), flag=flag, passes=passes)
+
+
 class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -570,10 +581,12 @@ class _Reader:
             faults, self.faults[before:] = self.faults[before:], []
             return rules, faults
 
-        sources = (str(path).encode(), raw, *self.known)
+        sources = (path.stem.encode(), raw, *self.known)
         rules, faults = kept(sources, read) if len(raw) > _MUCH else read()
+        for fault in faults:
+            fault.place = fault.place and replace(fault.place, file=str(path))
         self.faults += faults
-        return rules
+        return [_moved(rule, str(path)) for rule in rules]
 
     def _rules(self, path: Path, raw: bytes) -> Iterator[Rule]:
         root = self._parsed(path, raw)

@@ -9,6 +9,7 @@ told by how the text sounds (`spellings`, `sounded`), and in other ways `disguis
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
@@ -309,6 +310,9 @@ def is_han(char: str) -> bool:
     return "\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff"
 
 
+_ALL_HAN = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]*")
+
+
 # --- disguises of a word -----------------------------------------------------------------------------------------
 
 
@@ -446,10 +450,12 @@ def longest(words: Iterable[str], kinds: frozenset[str]) -> int:
 _OF_WHOLE = frozenset({"masked", "pinyin", "initials"})  # of words that are all Chinese
 
 
-def disguises(word: str, kinds: frozenset[str], *, heard: bool = False) -> dict[str, Evasion]:
+def disguises(
+    word: str, kinds: frozenset[str], *, heard: bool = False, folded: str | None = None
+) -> dict[str, Evasion]:
     """Folded ways to write `word`, each with the kind of its disguise. Never the plain word itself. With `heard` only
-    those that do not sound like the word; see `sounded` and `spellings`."""
-    plain = fold_word(word)
+    those that do not sound like the word; see `sounded` and `spellings`. `folded`: the folded word, where it is known."""
+    plain = fold_word(word) if folded is None else folded
     sound = word if len(word) == len(plain) else plain  # a numeral is read as it was written
     forms: dict[str, Evasion] = {}
     if "homophones" in kinds and 2 <= len(plain) <= MAX_HEARD:
@@ -464,7 +470,7 @@ def disguises(word: str, kinds: frozenset[str], *, heard: bool = False) -> dict[
             for parts in splits.get(char, ()):
                 forms.setdefault(plain[:i] + parts + plain[i + 1 :], "split")
         forms.setdefault("".join([splits.get(char, (char,))[0] for char in plain]), "split")
-    whole = len(plain) >= 3 and not kinds.isdisjoint(_OF_WHOLE) and all(map(is_han, sound))
+    whole = len(plain) >= 3 and not kinds.isdisjoint(_OF_WHOLE) and _ALL_HAN.fullmatch(sound)
     if whole and "masked" in kinds:
         for i in range(1, len(plain) - 1):
             forms.setdefault(plain[:i] + plain[i + 1 :], "masked")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import random
 import re
 import time
@@ -329,6 +330,16 @@ def test_hostile_text_takes_bounded_time(text: str, product: Matcher) -> None:
 @pytest.fixture(scope="module")
 def product() -> Matcher:
     return Matcher(Rulebook.load(find_home() / "rules"))
+
+
+def test_a_kept_plan_judges_as_the_one_it_was_made_of(product: Matcher) -> None:
+    plan = pickle.loads(pickle.dumps(product._plan))
+    assert not hasattr(plan, "book")
+    again = Matcher(product.book)
+    plan._take(product.book)
+    again._plan = plan
+    records = _shown(product.book, 200)
+    assert list(again.judge_many(records)) == list(product.judge_many(records))
 
 
 def test_what_is_judged_is_freed_without_garbage_collection(product: Matcher) -> None:

@@ -160,3 +160,47 @@ def test_the_schema_knows_every_key_of_the_packs() -> None:
         "examples",
     }
     assert len(schema["$defs"]["rule"]["properties"]["topic"]["enum"]) == 86
+
+
+def big(count: int) -> str:
+    """A pack large enough to be kept, with one fault in its last rule."""
+    whole = "".join(GOOD.replace("special-1", f"special-{n}") for n in range(count))
+    return whole + GOOD.replace("special-1", "faulty").replace("{list: organs}", "{list: organz}")
+
+
+def test_a_pack_that_was_read_before_tells_where_it_lies_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETWATCH_HOME", str(tmp_path))
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        folder = rules(tmp_path / name, big(40))
+        book = Rulebook.load(folder)
+        assert len(book.rules) == 40
+        pack = str(folder / "packs" / "p.yaml")
+        assert {rule.place.file for rule in book.rules} == {pack}
+        assert {example.place.file for rule in book.rules for example in (*rule.flag, *rule.passes)} == {pack}
+        (fault,) = book.faults
+        assert "organz" in str(fault)
+        assert fault.place is not None
+        assert fault.place.file == pack
+    assert len(list((tmp_path / "data" / "var" / "cache").iterdir())) == 1
+
+
+def test_a_list_that_is_gone_is_missed_in_a_pack_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETWATCH_HOME", str(tmp_path))
+    folder = rules(tmp_path, big(40))
+    assert len(Rulebook.load(folder).faults) == 1
+    (folder / "lists" / "organs.txt").write_text("国宴\n", "utf-8")
+    book = Rulebook.load(folder)
+    assert list(book.words(book.rules[0].when.parts[1])) == ["国宴"]
+    (folder / "lists" / "organs.txt").unlink()
+    assert len(Rulebook.load(folder).faults) == 41
+
+
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    folder = rules(tmp_path)
+    (folder / "lists" / "organs.txt").write_bytes("\ufeff国宴\r\n人民大会堂\r\n".encode())
+    assert Rulebook.load(folder).lists["organs"].words == ("国宴", "人民大会堂")

@@ -56,7 +56,9 @@ class Forms(NamedTuple):
 
 def forms_of(groups: Sequence[Group]) -> list[Forms]:
     """The forms of some groups, in their order."""
-    folded = fold_words([word for group in groups for word in group.words])
+    written = [word for group in groups for word in group.words]
+    # one text for both where they are the same: less to keep
+    folded = [one if one == other else other for one, other in zip(written, fold_words(written), strict=True)]
     sounds = sounded_words(folded)
     out: list[Forms] = []
     last = 0
@@ -64,8 +66,8 @@ def forms_of(groups: Sequence[Group]) -> list[Forms]:
         first, last = last, last + len(words)
         plain, kinds = folded[first:last], evasion & EXPANDED
         disguised: defaultdict[str, list[str]] = defaultdict(list)
-        for word in words if kinds else ():
-            for form, kind in disguises(word, kinds, heard=True).items():
+        for word, own in zip(words, plain, strict=True) if kinds else ():
+            for form, kind in disguises(word, kinds, heard=True, folded=own).items():
                 disguised[kind].append(form)
         sounding = list(zip(words, plain, sounds[first:last], strict=True)) if kinds else []
         spelled = [(word, sound) for written, word, sound in sounding if sum(map(is_han, written)) > 1]

@@ -20,6 +20,11 @@ Ints = npt.NDArray[Any]
 
 _CHUNK = 1 << 18  # characters: what a search needs at a time stays small
 _PLACES = 4096  # looked at together for one that is free
+_FEW = 4  # codes: rows of no more are put down together, at random
+_DENSE, _TRIES = (
+    1.2,
+    64,
+)  # places for each state to begin with, and how often they are tried before there are more
 
 
 class Finds(NamedTuple):
@@ -149,12 +154,39 @@ def _level(parents: Ints, codes: Ints, count: int, width: int) -> tuple[_Level, 
 
 
 def _placed(codes: Ints, rows: Ints, sizes: Ints, width: int) -> Ints:
-    """A base for each row of codes so that no two meet: the largest rows first, each at the first place that is free for
-    all its codes. Places are bits of whole numbers, looked at some thousand at a time."""
+    """A base for each row of codes so that no two meet: the largest rows first, then those of a few codes, and single
+    codes take what is left free."""
     bases = np.zeros(len(rows), np.int64)
+    taken = _place_large(bases, codes, rows, sizes, width)
+    random = np.random.default_rng(len(codes))
+    places = int(_DENSE * len(codes)) + 1
+    taken = np.append(taken, np.zeros(max(len(rows), places) + width, bool))
+    for size in range(_FEW, 1, -1):
+        left, rounds = np.flatnonzero(sizes == size), 0
+        while len(left):
+            chances = random.integers(0, places, len(left))
+            to = chances[:, None] + codes[rows[left][:, None] + np.arange(size)]
+            number = np.arange(len(left))[:, None]
+            owner = np.empty(len(taken), np.int64)
+            owner[to] = number
+            free = ((owner[to] == number) & ~taken[to]).all(1)
+            bases[left[free]] = chances[free]
+            taken[to[free]] = True
+            left, rounds = left[~free], rounds + 1
+            if rounds % _TRIES == 0:
+                taken = np.append(taken, np.zeros(places, bool))
+                places *= 2
+    single = np.flatnonzero(sizes == 1)
+    bases[single] = np.flatnonzero(~taken[width:])[: len(single)] + (width - codes[rows[single]])
+    return bases
+
+
+def _place_large(bases: Ints, codes: Ints, rows: Ints, sizes: Ints, width: int) -> Ints:
+    """Sets the bases of rows of more than a few codes, each to the first place that is free for all its codes, and tells
+    which places are taken. Places are bits of whole numbers, looked at some thousand at a time."""
     listed, most, ones = codes.tolist(), (1 << _PLACES) - 1, (1 << _PLACES + width) - 1
     taken = near = start = before = 0  # near: what is taken from `start` on
-    for row in sizes.argsort(kind="stable")[::-1][: np.count_nonzero(sizes > 1)].tolist():
+    for row in sizes.argsort(kind="stable")[::-1][: np.count_nonzero(sizes > _FEW)].tolist():
         size, first = int(sizes[row]), int(rows[row])
         children = listed[first : first + size]
         if size != before:  # a smaller row may find a place further in front
@@ -168,9 +200,5 @@ def _placed(codes: Ints, rows: Ints, sizes: Ints, width: int) -> Ints:
         near |= sum([1 << child for child in children]) << base
         bases[row] = start + base
     taken |= near << start
-    single = np.flatnonzero(sizes == 1)
-    size = taken.bit_length() + width + len(single)
-    bits = np.unpackbits(np.frombuffer(taken.to_bytes(size // 8 + 1, "little"), np.uint8), bitorder="little")
-    free = np.flatnonzero(bits[width:] == 0)
-    bases[single] = free[: len(single)] + (width - codes[rows[single]])
-    return bases
+    bits = np.frombuffer(taken.to_bytes(taken.bit_length() // 8 + 1, "little"), np.uint8)
+    return np.unpackbits(bits, bitorder="little").view(bool)
