@@ -5,6 +5,7 @@ are its rules, what is missing. Functions with typed results; nothing is printed
 from __future__ import annotations
 
 import csv
+import logging
 import re
 import time
 from collections import Counter, defaultdict
@@ -572,6 +573,8 @@ def suggest(
     """New words for rules, from confirmed leads (topic and text) against background texts (jieba's words, and pairs
     of neighbours); words that the rulebook has are left out."""
     import jieba  # a second to load
+
+    jieba.setLogLevel(logging.WARNING)
 
     def words(text: str) -> set[str]:
         tokens = [t for t in jieba.cut(fold_word(text)) if t.strip() and not re.fullmatch(r"[\W\d]+", t)]
