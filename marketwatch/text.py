@@ -13,7 +13,7 @@ import re
 import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from itertools import zip_longest
@@ -164,13 +164,9 @@ class Passage(NamedTuple):
     """A passage of a folded text with a disguise undone: its characters, and where each begins and ends in the text."""
 
     kind: Evasion
-    characters: list[str]
+    text: str
     starts: list[int]
     ends: list[int]
-
-    @property
-    def text(self) -> str:
-        return "".join(self.characters)
 
 
 _MAX_PASSAGES = 64
@@ -225,46 +221,41 @@ class Folded:
     @cached_property
     def splits(self) -> list[int]:
         """Where characters stand that together look like another one."""
-        pairs = self.points[:-1].astype(np.uint64) << 32 | self.points[1:]
-        marks = np.isin(pairs, _split_pairs()).nonzero()[0]
+        part = _parts_of_splits().take(self.points, mode="clip")
+        marks = (part[:-1] & part[1:] >> 1).nonzero()[0]
         return [mark for mark in marks.tolist() if _whole_of(self.text, mark)]
 
     def passages(self, first: int, last: int) -> list[Passage]:
         """Passages of a slice of the folded text that are to be read otherwise, too: where characters are doubled one
         after the other (特特供供) or tripled, without the doubles; where one is split (牛寺供), with it whole."""
-        same, codes = self._same, self.points
-
-        def undoubled(at: int, stop: int) -> tuple[str, int, int]:
-            following = at + 1
-            while following < stop and same[following - 1] and codes[following] >= 0x3400:
-                following += 1
-            return self.text[at], at + 1, following
-
-        def whole(at: int, stop: int) -> tuple[str, int, int]:
-            char, parts = _whole_of(self.text, at) or (self.text[at], self.text[at])
-            return char, at + len(parts), at + len(parts)
-
         out: list[Passage] = []
-        ways: tuple[tuple[Evasion, list[int], Callable[[int, int], tuple[str, int, int]]], ...] = (
-            ("repeats", self.doubles, undoubled),
-            ("split", self.splits, whole),
-        )
-        for kind, marks, read in ways:
+        for marks, read in ((self.doubles, self._undoubled), (self.splits, self._whole)):
             done = -1
             begin = bisect_left(marks, first)
             for mark in marks[begin : min(begin + _MAX_PASSAGES, bisect_left(marks, last))]:
-                if mark <= done:
-                    continue
-                at, done = max(first, mark - 12), min(last, mark + 24)
-                passage = Passage(kind, [], [], [])
-                while at < done:
-                    char, end, following = read(at, done)
-                    passage.characters.append(char)
-                    passage.starts.append(at)
-                    passage.ends.append(end)
-                    at = following
-                out.append(passage)
+                if mark > done:
+                    done = min(last, mark + 24)
+                    out.append(read(max(first, mark - 12), done))
         return out
+
+    def _undoubled(self, first: int, last: int) -> Passage:
+        same, codes = self._same, self.points
+        kept = [i for i in range(first, last) if i == first or not same[i - 1] or codes[i] < 0x3400]
+        return Passage("repeats", "".join([self.text[i] for i in kept]), kept, [i + 1 for i in kept])
+
+    def _whole(self, first: int, last: int) -> Passage:
+        text, starts, ends, at = "", list[int](), list[int](), first
+        for mark in self.splits[bisect_left(self.splits, first) : bisect_left(self.splits, last)]:
+            if mark >= at and (found := _whole_of(self.text, mark)):
+                char, parts = found
+                text += self.text[at:mark] + char
+                starts += range(at, mark + 1)
+                ends += (*range(at + 1, mark + 1), mark + len(parts))
+                at = mark + len(parts)
+        last = max(at, last)
+        return Passage(
+            "split", text + self.text[at:last], [*starts, *range(at, last)], [*ends, *range(at + 1, last + 1)]
+        )
 
 
 def fold(text: str) -> Folded:
@@ -414,9 +405,12 @@ def _wholes() -> dict[str, dict[str, str]]:
 
 
 @cache
-def _split_pairs() -> npt.NDArray[np.uint64]:
-    codes = points("".join(_wholes())).reshape(-1, 2).astype(np.uint64)
-    return codes[:, 0] << np.uint64(32) | codes[:, 1]
+def _parts_of_splits() -> npt.NDArray[np.uint8]:
+    """For each code point below 0x10000 whether it may be the first (1) or the second (2) part of a split character."""
+    table = np.zeros(0x10000, np.uint8)
+    for number in (0, 1):
+        table[[ord(pair[number]) for pair in _wholes() if pair[number] <= "\uffff"]] |= number + 1
+    return table
 
 
 def _whole_of(text: str, at: int) -> tuple[str, str] | None:
