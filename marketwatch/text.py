@@ -221,8 +221,7 @@ class Folded:
     @cached_property
     def splits(self) -> list[int]:
         """Where characters stand that together look like another one."""
-        part = _parts_of_splits().take(self.points, mode="clip")
-        marks = (part[:-1] & part[1:] >> 1).nonzero()[0]
+        marks = _like_splits().take(_hashed_pairs(self.points)).nonzero()[0]
         return [mark for mark in marks.tolist() if _whole_of(self.text, mark)]
 
     def passages(self, first: int, last: int) -> list[Passage]:
@@ -404,12 +403,17 @@ def _wholes() -> dict[str, dict[str, str]]:
     return out
 
 
+def _hashed_pairs(codes: Table | Short) -> Short:
+    """A number for each character and the next: few other pairs have the same."""
+    short = codes.astype(np.uint16, copy=False)
+    return short[:-1] * np.uint16(181) ^ short[1:]
+
+
 @cache
-def _parts_of_splits() -> npt.NDArray[np.uint8]:
-    """For each code point below 0x10000 whether it may be the first (1) or the second (2) part of a split character."""
-    table = np.zeros(0x10000, np.uint8)
-    for number in (0, 1):
-        table[[ord(pair[number]) for pair in _wholes() if pair[number] <= "\uffff"]] |= number + 1
+def _like_splits() -> npt.NDArray[np.bool_]:
+    """Which numbers of pairs those have that a split character begins with."""
+    table = np.zeros(0x10000, bool)
+    table[_hashed_pairs(points("".join(_wholes())))[::2]] = True
     return table
 
 
