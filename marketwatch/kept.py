@@ -40,7 +40,7 @@ def kept(sources: Iterable[bytes], make: Callable[[], Made]) -> Made:
         digest.update(len(source).to_bytes(8) + source)
     name = digest.hexdigest()[:32]
     if (known := _in_use.get(name)) is None:
-        with _without_garbage_collection():
+        with without_garbage_collection():
             known = _read_or_made(find_home() / "data" / "var" / "cache" / f"{name}.pickle", make)
         with suppress(TypeError):  # plain values are not worth sharing
             _in_use[name] = known
@@ -73,7 +73,7 @@ def _make_room(folder: Path) -> None:
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Many objects are made and none is thrown away: looking for garbage would take a third of the time."""
     was = gc.isenabled()
     gc.disable()

@@ -23,7 +23,7 @@ import re2
 from marketwatch.config import find_home
 from marketwatch.errors import PackError, Place
 from marketwatch.identifiers import KINDS
-from marketwatch.kept import kept
+from marketwatch.kept import kept, without_garbage_collection
 from marketwatch.places import Keys, PlaceOf, parse_yaml
 from marketwatch.records import Law, Record, Severity, Shop, Tier
 from marketwatch.text import fold_word
@@ -257,7 +257,8 @@ class Rulebook:
     @classmethod
     def load(cls, folder: Path) -> Rulebook:
         """Reads every pack of `folder`. Never raises for a fault in a file: see `faults`."""
-        return _Reader(Path(folder)).rulebook()
+        with without_garbage_collection():
+            return _Reader(Path(folder)).rulebook()
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:
@@ -320,11 +321,9 @@ def read_list(path: Path, text: str) -> WordList:
     lines: dict[str, int] = {}
     doubles: list[tuple[str, int]] = []
     for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.split("#", 1)[0].strip()
-        if not line:
+        word, *marks = raw.partition("#")[0].split(" @")
+        if not (word := word.strip()):
             continue
-        word, *marks = line.split(" @")
-        word = word.strip()
         if word in lines:
             doubles.append((word, number))
             continue
