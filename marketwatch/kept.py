@@ -50,7 +50,8 @@ def kept(sources: Iterable[bytes], make: Callable[[], Made]) -> Made:
 def _read_or_made(path: Path, make: Callable[[], Made]) -> Made:
     with suppress(Exception):  # a damaged file may raise anything
         read: Made = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
-        path.touch()
+        with suppress(OSError):
+            path.touch()
         return read
     made = make()
     with suppress(OSError):

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from itertools import groupby
+from threading import Lock
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -107,6 +108,7 @@ _NO_WORDS = Group((), frozenset())
 (_NO_FORMS,) = forms_of([_NO_WORDS])
 _PLAIN, _LITERAL = frozenset({"separators", "variants"}), frozenset({"variants"})
 _MUCH = 5000  # bytes of words: making their forms takes longer than finding what was made before
+_TAKING = Lock()  # a plan may be shared between threads
 _COMMENTS = frozenset({"comments"})
 _SELDOM = frozenset(
     {"shop.self_declaration", "shop.dine_in", "shop.no_dine_in_mark", "ai_generated", "ai_mark"}
@@ -161,8 +163,9 @@ class Plan:
         some = "all" if packs is None else " ".join(sorted(packs))
         sources = ("plan", book.version, some, str(drafts), " ".join(rule.id for rule in book.rules))
         plan = kept(map(str.encode, sources), lambda: cls(book, packs, drafts=drafts))
-        if not hasattr(plan, "book"):
-            plan._take(book)
+        with _TAKING:
+            if not hasattr(plan, "book"):
+                plan._take(book)
         return plan
 
     def __init__(self, book: Rulebook, packs: Collection[str] | None, *, drafts: bool) -> None:
@@ -240,7 +243,7 @@ class Plan:
 
     def _take(self, book: Rulebook) -> None:
         """Takes up the book again that it was made of."""
-        self.book, named = book, cast("list[tuple[Any, ...]]", self.rules)
+        named = cast("list[tuple[Any, ...]]", self.rules)
         self.rules = []
         for number, name, groups, *rest in named:
             rule = book.by_id[name]
@@ -248,6 +251,7 @@ class Plan:
                 zip((part for part in walk(rule.when) if isinstance(part, Words)), groups, strict=True)
             )
             self.rules.append(Compiled(number, rule, words, *rest))
+        self.book = book
 
     # compiling
 
