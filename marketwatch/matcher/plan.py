@@ -107,7 +107,7 @@ _MANY_RULES = 100
 _NO_WORDS = Group((), frozenset())
 (_NO_FORMS,) = forms_of([_NO_WORDS])
 _PLAIN, _LITERAL = frozenset({"separators", "variants"}), frozenset({"variants"})
-_MUCH = 5000  # bytes of words: making their forms takes longer than finding what was made before
+_MUCH = 1000  # bytes of words: making their forms takes longer than finding what was made before
 _TAKING = Lock()  # a plan may be shared between threads
 _COMMENTS = frozenset({"comments"})
 _SELDOM = frozenset(
@@ -118,7 +118,7 @@ VAGUE = re.compile(r"其他|其它|杂货|闲置|二手|未分类|全部|默认|
 
 
 class Parts(NamedTuple):
-    """What follows from the rules of one pack alone: the forms of their words, and their expressions."""
+    """What follows from some rules alone, those of a topic: the forms of their words, and their expressions."""
 
     forms: dict[Group, Forms]
     expressions: dict[str, Expression]
@@ -182,7 +182,7 @@ class Plan:
         self.rules: list[Compiled] = []
         self.always: list[int] = []  # rules that need nothing in particular
         routes: list[tuple[int, Clause, list[Clause], int | None]] = []
-        for _, some in groupby(book.rules, key=lambda rule: rule.pack):
+        for _, some in groupby(book.rules, key=lambda rule: (rule.pack, rule.topic)):
             rules = [
                 rule
                 for rule in some

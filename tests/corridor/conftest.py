@@ -37,7 +37,7 @@ class Home:
             "MARKETWATCH_HOME": str(folder),
             "MARKETWATCH_VAR": str(self.var),
             "MARKETWATCH_HEARTBEAT": "0.5",
-            "MARKETWATCH_DEAD_AFTER": "10",
+            "MARKETWATCH_DEAD_AFTER": "16",
         }
         self.env.pop("MARKETWATCH_DATABASE_URL", None)
         if database_url:
