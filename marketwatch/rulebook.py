@@ -229,14 +229,6 @@ class WordList:
         return tuple(word for word in self.words if tag in self.tags.get(word, frozenset()))
 
 
-@dataclass(frozen=True, slots=True)
-class Category:
-    """A group of goods: told by the category path of the platform."""
-
-    name: str
-    pattern: re.Pattern[str]
-
-
 _MUCH = 20_000  # bytes of a pack: reading them takes longer than finding what was read before
 
 

@@ -884,8 +884,3 @@ def _cut_at(text: str, position: int) -> bool:
         if at >= position:
             return at == position
     return True
-
-
-@lru_cache(maxsize=512)
-def _alternation(words: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(re.escape(fold_word(word)) for word in words if fold_word(word)) or r"(?!)")
