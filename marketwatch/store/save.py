@@ -221,15 +221,21 @@ class Save:
         """The first sight of a listing on one kind of page, and every one that shows something else than the one
         before it: a list and an item page tell different things of one offer. What a page does not show has not
         changed."""
-        since = [
-            {"listing": listing, "kind": kind, "seen_at": found[0]["seen_at"]}
+        asked = [
+            {"listing": listing, "kind": kind, "seen_at": sight["seen_at"]}
             for (listing, kind), found in sights.items()
+            for sight in found
         ]
-        last = {(row.listing, row.kind): row._mapping for row in self._execute(_LAST_OBSERVED, since)}
+        saved = {
+            (row.listing, row.kind, row.until): row._mapping for row in self._execute(_LAST_OBSERVED, asked)
+        }
         changes: dict[tuple[int, Any], Row] = {}
         for (listing, kind), found in sights.items():
-            known: Mapping[str, Any] | None = last.get((listing, kind))
+            known: Mapping[str, Any] | None = None
             for sight in found:
+                last = saved.get((listing, kind, sight["seen_at"]))
+                if known is None or (last and known["seen_at"] < last["seen_at"] <= sight["seen_at"]):
+                    known = last
                 now = dict(sight)
                 if known is not None:
                     now |= {name: known[name] for name in OBSERVED if sight[name] is None}
@@ -452,7 +458,7 @@ _before = (  # the last one until then; where a page comes late and there is non
     .limit(1)
     .lateral("before")
 )
-_LAST_OBSERVED = select(_before).select_from(_since.join(_before, true()))
+_LAST_OBSERVED = select(_before, _since.c.seen_at.label("until")).select_from(_since.join(_before, true()))
 _insert_observations = _insert(observations, _names(observations, without=["id"]), ["listing", "seen_at"])
 _OBSERVATIONS = _insert_observations.on_conflict_do_update(
     index_elements=["listing", "seen_at"],

@@ -262,6 +262,23 @@ def test_a_deadlock_is_tried_again(store, run, database_url):
     assert store.stored_pages(run)
 
 
+def test_what_another_run_saw_in_between_is_compared_with(store, sql):
+    """Two pages of a listing saved together, or one by one: what was seen between them is known either way."""
+    store.save([page(new_run(store), "p1", minutes=1, records=[item("1", price=20)])])
+    run = new_run(store)
+    batch = [page(run, f"p{at}", minutes=at, records=[item("1", price=10)]) for at in (0, 2)]
+    store.save(batch)
+    before = everything(sql)
+    assert [float(price) for (price,) in sql("SELECT price FROM observations ORDER BY seen_at")] == [
+        10,
+        20,
+        10,
+    ]
+    for one in batch:
+        store.save([one])
+    assert everything(sql) == before
+
+
 said = st.fixed_dictionaries(
     {"item_id": st.sampled_from(["1", "2"]), "page_type": st.just("product")},
     optional={
