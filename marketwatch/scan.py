@@ -88,26 +88,30 @@ def _note(total: Summary, row: _Row) -> None:
 
 def _after_counting(rows: Iterable[_Row], total: Summary) -> Iterator[str]:
     tally = Tally()
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
-        for row in rows:
+    with tempfile.TemporaryFile() as texts, tempfile.TemporaryFile() as shares:
+        for number, row in enumerate(rows):
             _note(total, row)
-            tally.add_keys((rule, key, value, least) for rule, key, value, least, _ in row.counted)
-            spool.write(row.text + "\n")
-            spool.write((json.dumps(row.counted, ensure_ascii=False) if row.counted else "") + "\n")
-        spool.seek(0)
-        for text in spool:
-            counted = next(spool).strip()
-            if not counted:
-                yield text.rstrip("\n")
+            texts.write(row.text.encode() + b"\n")
+            if row.counted:
+                tally.add_keys((rule, key, value, least) for rule, key, value, least, _ in row.counted)
+                shares.write(json.dumps((number, row.counted)).encode() + b"\n")
+        texts.seek(0)
+        shares.seek(0)
+        sharing = map(json.loads, shares)
+        following, counted = next(sharing, (-1, ()))
+        for number, line in enumerate(texts):
+            if number != following:
+                yield line[:-1].decode()
                 continue
-            data = json.loads(text)
-            found = [f for rule, key, _, least, f in json.loads(counted) if tally.reached(rule, key, least)]
+            data = json.loads(line)
+            found = [f for rule, key, _, least, f in counted if tally.reached(rule, key, least)]
+            following, counted = next(sharing, (-1, ()))
             if found and not data["topics"]:
                 total.flagged += any(f["tier"] == "lead" for f in found)
             data["findings"] += found
             leads = [f["topic"] for f in data["findings"] if f["tier"] == "lead"]
             data["topics"] = list(dict.fromkeys(leads))
-            yield json.dumps(data, ensure_ascii=False)
+            yield _encoded(data)
 
 
 class _Worker:
@@ -117,26 +121,35 @@ class _Worker:
 
     def rows(self, lines: Iterable[tuple[int, bytes]], name: str) -> Iterator[_Row]:
         """One row a numbered line, in order."""
-        read = [_read(line, Place(name, number)) for number, line in lines]
+        read = [_read(line, name, number) for number, line in lines]
         judged = self.matcher.judge_many(one for one in read if isinstance(one, Record))
         for one in read:
             if isinstance(one, RecordError):
                 shown: dict[str, Any] = {"id": None, "topics": [], "findings": [], "error": str(one)}
-                yield _Row(json.dumps(shown, ensure_ascii=False), error=one)
+                yield _Row(_encoded(shown), error=one)
                 continue
             findings, counted = next(judged)
-            if not findings:
-                text = f'{{"id": {json.dumps(one.id, ensure_ascii=False)}, "topics": [], "findings": []}}'
+            if findings:
+                text = _encoded(result(one.id, findings))
+                flagged = any(f.tier == "lead" for f in findings)
             else:
-                text = json.dumps(result(one.id, findings), ensure_ascii=False)
-            flagged = any(f.tier == "lead" for f in findings)
-            yield _Row(text, flagged, None, tuple(_plain(c) for c in counted))
+                text, flagged = f'{{"id": {_encoded(one.id)}, "topics": [], "findings": []}}', False
+            yield _Row(text, flagged, None, tuple(map(_plain, counted)))
 
 
-def _read(line: bytes, place: Place) -> Record | RecordError:
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _encoded(value: Any) -> str:
+    """As JSON; half a surrogate pair, which UTF-8 does not know, as an escape."""
+    return _encode(value).encode(errors="backslashreplace").decode()
+
+
+def _read(line: bytes, name: str, number: int) -> Record | RecordError:
     try:
         return Record.model_validate_json(line)
     except ValidationError:
+        place = Place(name, number)
         try:
             return parse_record(json.loads(line), place)  # names the field
         except RecordError as exc:

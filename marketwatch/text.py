@@ -325,13 +325,21 @@ def frequency() -> dict[str, int]:
 
 def commonness(words: Iterable[str]) -> float:
     """How often any of these words is written, roughly, per million."""
-    often, within = frequency(), _characters()
-    return sum(
-        within.get(word, 8.0 if is_han(word) else 5000.0)
-        if len(word) == 1
-        else often.get(word, 2.0 if len(word) == 2 else 0.3)
-        for word in words
-    )
+    return sum(map(_commonness, words))
+
+
+_IN_CHINESE = str.maketrans("0123456789", "零一二三四五六七八九")
+
+
+def _commonness(word: str) -> float:
+    if len(word) == 1:
+        return _characters().get(word, 8.0 if is_han(word) else 5000.0)
+    often = frequency()
+    if word in often:
+        return often[word]
+    if len(word) == 2 and word.isascii():  # most listings have numbers and sizes
+        return 500.0 if word.isdigit() else 50.0
+    return often.get(word.translate(_IN_CHINESE), 2.0 if len(word) == 2 else 0.3)
 
 
 @cache
@@ -471,8 +479,10 @@ def disguises(
     whole = len(plain) >= 3 and not kinds.isdisjoint(_OF_WHOLE) and _ALL_HAN.fullmatch(sound)
     if whole and "masked" in kinds:
         for i in range(1, len(plain) - 1):
-            forms.setdefault(plain[:i] + plain[i + 1 :], "masked")
-            forms.setdefault(plain[:i] + "x" + plain[i + 1 :], "masked")
+            left, right = plain[:i], plain[i + 1 :]
+            if not (left + right).isascii():  # 一捏一 is no 1*1
+                forms.setdefault(left + right, "masked")
+                forms.setdefault(left + "x" + right, "masked")
     if "pinyin" in kinds and not heard:
         _in_pinyin(plain, sound, [i for i, char in enumerate(sound) if is_han(char)], forms)
     if whole:

@@ -51,6 +51,16 @@ def test_what_is_no_record_is_told_and_the_rest_goes_on(book: Rulebook) -> None:
     assert rows[2]["topics"] == ["hunting_gear"]
 
 
+def test_half_a_surrogate_pair_stops_nothing(book: Rulebook) -> None:
+    source = [
+        b'{"id": "\\ud800", "title": "a"}',
+        b'{"id": "2", "title": "\\udc00 \xe7\x94\xb5\xe9\xb1\xbc\xe6\x9c\xba"}',
+    ]
+    rows = [json.loads(row.encode()) for row in scan(source, book)]
+    assert [row["id"] for row in rows] == ["\ud800", "2"]
+    assert rows[1]["topics"] == ["hunting_gear"]
+
+
 def test_rules_that_count_see_the_whole_input(book: Rulebook) -> None:
     def shop(n: str, address: str, number: str) -> dict[str, object]:
         permit = {"type": "食品经营许可证", "no": number, "scope": "热食类食品制售"}

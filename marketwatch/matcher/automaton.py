@@ -183,6 +183,10 @@ class Vocabulary(ABC):
             self._masks[groups] = sum(self._bits.get(group, 0) for group in groups)
         return self._masks[groups]
 
+    def bit(self, group: int) -> int:
+        """As `mask`, of one group."""
+        return self._bits.get(group, 0)
+
     def column(self, group: int) -> int:
         """The place of the bit of a group."""
         return self._bits[group].bit_length() - 1
@@ -199,7 +203,7 @@ class Vocabulary(ABC):
 
     def spelled(self, folded: str, spelling: Spelling) -> Iterator[Told]:
         """Words with some of their syllables spelled, and the rest of them written right."""
-        for first, last, pattern in _found_by(self._reader, spelling.sounds):
+        for first, last, pattern in self._reader.find_overlapping(spelling.sounds) if self._reader else ():
             line, first = divmod(first, len(spelling.slices) + 1)
             last -= line * (len(spelling.slices) + 1)
             at, chars = spelling.seldom[line - 1] if line else (0, "")
@@ -230,11 +234,10 @@ class Automaton(Vocabulary):
         found: list[Found] = []
         more: list[Told] = []
         for first, last in windows:
-            found += [
-                (first + start, first + end, meaning)
-                for start, end, meaning in self._find(text.folded[first:last])
-            ]
-            for start, end, pattern in _found_by(self._hearer, text.sounds[first:last]):
+            found += self._find(text.folded[first:last], first)
+            for start, end, pattern in (
+                self._hearer.find_overlapping(text.sounds[first:last]) if self._hearer else ()
+            ):
                 body = text.folded[first + start : first + end]
                 for word, group in self._heard.of(pattern):
                     wrong = [at for at, char in enumerate(word) if char != body[at]]
@@ -248,17 +251,16 @@ class Automaton(Vocabulary):
         met = reduce(or_, [marks[meaning] for _, _, meaning in found[:MAX_HITS]], 0)
         return Sight(self, found, more, met | self.bits_of(more))
 
-    def _find(self, text: str) -> list[Found]:
-        return [(start, end, self._meaning[pattern]) for start, end, pattern in _found_by(self._finder, text)]
+    def _find(self, text: str, at: int = 0) -> list[Found]:
+        """What stands in a text that begins at some place of another."""
+        if self._finder is None:
+            return []
+        found, meaning = self._finder.find_overlapping(text), self._meaning
+        return [(at + start, at + end, meaning[pattern]) for start, end, pattern in found]
 
 
 def _built(patterns: Collection[str]) -> CharwiseDoubleArrayAhoCorasick | None:
     return CharwiseDoubleArrayAhoCorasick(list(patterns)) if patterns else None
-
-
-def _found_by(automaton: CharwiseDoubleArrayAhoCorasick | None, text: str) -> list[Found]:
-    found: list[Found] = automaton.find_overlapping(text) if automaton is not None else []
-    return found
 
 
 def is_slip(word: str, body: str, at: int) -> bool:
@@ -286,9 +288,11 @@ class Sight:
         """Where words of a group stand."""
         places = self._by_group.get(group)
         if places is None:
-            there = self.met & self._vocabulary.mask(frozenset((group,)))
-            places = self._by_group[group] = self._places(group) if there else []
-            places += [(start, end, kind) for start, end, other, kind in self._more if other == group]
+            places = self._by_group[group] = (
+                self._places(group) if self.met & self._vocabulary.bit(group) else []
+            )
+            if self._more:
+                places += [(start, end, kind) for start, end, other, kind in self._more if other == group]
         return places
 
     def _places(self, group: int) -> list[Place]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Text
-from marketwatch.matcher.document import Bounds, Document, Joined
+from marketwatch.matcher.document import Bounds, Document
 from marketwatch.matcher.plan import Plan, Watched
 from marketwatch.records import Record
-from marketwatch.text import CLAUSE_END, fold, letters, sounds_of, text_of
+from marketwatch.text import CLAUSE_END, Passage, Spelling, fold, letters, sounds_of, spellings, text_of
 
 _MAX_KNOWN = 100_000
+_MAX_SPELLINGS = 64  # of a record
 
 
 class Batch:
@@ -28,7 +30,7 @@ class Batch:
         folded = fold(joined)
         codes = folded.points
         sounds = sounds_of(codes)
-        among = Joined(joined, folded, text_of(sounds), letters(folded.text, codes))
+        heard = text_of(sounds)
 
         edges: list[int] = []
         at = 0
@@ -40,17 +42,20 @@ class Batch:
         ends = inside[1::2]
         places = [Bounds(*place) for place in zip(edges[::2], edges[1::2], inside[::2], ends, strict=True)]
 
-        def having(marks: Iterable[int]) -> Iterator[tuple[int, int]]:
-            """The slices of the folded text of those records in which some marks stand."""
-            for number in sorted({bisect_right(ends, mark) for mark in marks}):
-                yield places[number][2:]
+        def having(marks: Iterable[int]) -> list[int]:
+            """The records in which some marks stand."""
+            return sorted({bisect_right(ends, mark) for mark in marks})
 
-        marks = [*folded.doubles, *folded.splits]
-        passages = [passage for slice_ in having(marks) for passage in folded.passages(*slice_)]
-        runs = (start for start, _ in among.runs)
-        spelled = [spelling for slice_ in having(runs) for spelling in among.spelled(*slice_)]
+        passages, spelled = [list[Passage]() for _ in records], [list[Spelling]() for _ in records]
+        for number in having((*folded.doubles, *folded.splits)):
+            passages[number] = folded.passages(*places[number][2:])
+        runs = letters(folded.text, codes)
+        for number in having([start for start, _ in runs]):
+            first, last = places[number][2:]
+            inner = runs[bisect_left(runs, (first, first)) : bisect_left(runs, (last, last))]
+            spelled[number] = list(islice(spellings(folded.text, inner, first, last), _MAX_SPELLINGS))
         states = [_states(plan, record) for record in records]
-        text = Text(folded.text, among.sounds, passages, spelled)
+        text = Text(folded.text, heard, list(chain(*passages)), list(chain(*spelled)))
         self._view = plan.sweep.look(text, codes, sounds, ends, states)
 
         scopes = [plan.in_scope(record) for record in records]
@@ -62,7 +67,8 @@ class Batch:
         for under_way, scope in zip(self._under_way, scopes, strict=True):
             under_way.update((number, []) for number in plan.always if number in scope.rules)
         self._view.note(bearing)
-        self._plan, self._among = plan, among
+        self._plan, self._folded = plan, folded
+        self._texts = [Text(folded.text, heard, *marked) for marked in zip(passages, spelled, strict=True)]
         self._parts = list(zip(records, places, shown, states, self._under_way, strict=True))
 
     def documents(self) -> Iterator[Document | None]:
@@ -72,7 +78,8 @@ class Batch:
 
     def document(self, number: int) -> Document:
         """That of one record."""
-        return Document(self._plan, self._among, *self._parts[number], self._view.of(number))
+        text, parts = self._texts[number], self._parts[number]
+        return Document(self._plan, self._folded, text, *parts, self._view.of(number))
 
 
 def _states(plan: Plan, record: Record) -> int:
@@ -81,10 +88,10 @@ def _states(plan: Plan, record: Record) -> int:
     for one, watched in ((record, plan.watched[""]), (record.shop, plan.watched["shop"])):
         if one is not None:
             shown = one.__dict__
-            for name in (
-                one.__pydantic_fields_set__ & watched.keys()
-            ):  # model_fields_set costs as much as the rest
-                present |= _state(shown[name], watched[name])
+            # model_fields_set costs as much as the rest
+            for name in one.__pydantic_fields_set__ & watched.keys():
+                value, of = shown[name], watched[name]
+                present |= of.filled if value and not isinstance(value, str) else _state(value, of)
     known = plan.attribute_bits
     for shows in (record.attributes or {}).items():
         bits = known.get(shows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -40,12 +40,10 @@ from marketwatch.rulebook import (
 from marketwatch.text import (
     CLAUSE_END,
     Folded,
-    Spelling,
     fold_word,
     is_han,
     light,
     light_char,
-    spellings,
 )
 
 DENIAL = 4  # characters before a word within which a negation denies it
@@ -59,7 +57,6 @@ _MAX_GAP = 4
 _MAX_PLACES = 2000
 _MAX_WINDOWS = 16
 _MAX_WITNESSES = 8
-_MAX_SPELLINGS = 64
 
 
 class Hit(NamedTuple):
@@ -125,28 +122,15 @@ class Bounds(NamedTuple):
     folded_last: int
 
 
-class Joined(NamedTuple):
-    """The texts of some records in one, parted by ends of clauses: as they are, folded, how they sound, and the slices of
-    the folded text that may be pinyin."""
-
-    text: str
-    folded: Folded
-    sounds: str
-    runs: list[tuple[int, int]]
-
-    def spelled(self, first: int, last: int) -> list[Spelling]:
-        """The readings of the pinyin in a slice of the folded text."""
-        runs = self.runs[bisect_left(self.runs, (first, first)) : bisect_left(self.runs, (last, last))]
-        return list(islice(spellings(self.folded.text, runs, first, last), _MAX_SPELLINGS))
-
-
 class Document:
-    """One record among others: its place there, its texts, the states of its fields, and what was seen of it."""
+    """One record among others, whose texts were joined and folded together: what of it is to be read otherwise too, its
+    place there, its texts, the states of its fields, and what was seen of it."""
 
     def __init__(
         self,
         plan: Plan,
-        among: Joined,
+        folded: Folded,
+        text: Text,
         record: Record,
         bounds: Bounds,
         texts: list[str],
@@ -154,25 +138,16 @@ class Document:
         under_way: UnderWay,
         sight: Glance,
     ) -> None:
-        self.plan, self.joined, self.folded, self._among = plan, among.text, among.folded, among
+        self.plan, self.joined, self.folded, self.text = plan, folded.original, folded, text
         self.record, self.texts = record, texts
         self.sight, self.states, self.under_way = sight, states, under_way
-        self.first, self.last, *folded = bounds
-        self.whole = (folded[0], folded[1])
+        self.first, self.last, *whole = bounds
+        self.whole = (whole[0], whole[1])
         self._hits: dict[tuple[int, int], _Hits] = {}
         self._fields: dict[str, list[Any] | None] = {}
         # By rule: slices of the folded text that bear on it, and what was seen there.
         self._windows: dict[int, list[tuple[int, int]]] = {}
         self._near: dict[int, Sight] = {}
-
-    @cached_property
-    def text(self) -> Text:
-        return Text(
-            self.folded.text,
-            self._among.sounds,
-            self.folded.passages(*self.whole),
-            self._among.spelled(*self.whole),
-        )
 
     @cached_property
     def names(self) -> list[str]:

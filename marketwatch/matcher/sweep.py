@@ -123,6 +123,7 @@ class View:
         self._sweep, self._finds, self._columns, self._edges = sweep, finds, columns, edges
         self._parts, self._stops, self._more, self.present = parts, stops, more, present
         self._noted: list[dict[int, list[Found]]] = [{} for _ in more]
+        self._met = [row.tobytes() for row in np.packbits(present, axis=1, bitorder="little")]
 
     def note(self, bearing: Ints) -> None:
         """Sets the finds aside that will be asked for, by part and column."""
@@ -138,8 +139,7 @@ class View:
 
     def of(self, part: int) -> Glance:
         """What it saw in one part."""
-        met = int.from_bytes(np.packbits(self.present[part], bitorder="little").tobytes(), "little")
-        return Glance(self._sweep, self, part, self._more[part], met)
+        return Glance(self._sweep, self, part, self._more[part], int.from_bytes(self._met[part], "little"))
 
     def found(self, part: int, column: int) -> list[Found]:
         """The finds of a column in one part."""
