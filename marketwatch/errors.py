@@ -15,11 +15,10 @@ MarketwatchError          1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a fault stands: a file, and within it a line and column (from 1) and a field, where known."""
 
     file: str

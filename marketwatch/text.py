@@ -325,21 +325,25 @@ def frequency() -> dict[str, int]:
 
 def commonness(words: Iterable[str]) -> float:
     """How often any of these words is written, roughly, per million."""
-    return sum(map(_commonness, words))
+    often, within = frequency(), _characters()
+    out = 0.0
+    for word in words:
+        known = within.get(word) if len(word) == 1 else often.get(word)
+        out += _guessed(word) if known is None else known
+    return out
 
 
 _IN_CHINESE = str.maketrans("0123456789", "零一二三四五六七八九")
 
 
-def _commonness(word: str) -> float:
+def _guessed(word: str) -> float:
+    """As `commonness`, of what is in no list of common words as it is written."""
     if len(word) == 1:
-        return _characters().get(word, 8.0 if is_han(word) else 5000.0)
-    often = frequency()
-    if word in often:
-        return often[word]
+        return 8.0 if is_han(word) else 5000.0
     if len(word) == 2 and word.isascii():  # most listings have numbers and sizes
         return 500.0 if word.isdigit() else 50.0
-    return often.get(word.translate(_IN_CHINESE), 2.0 if len(word) == 2 else 0.3)
+    rare = 2.0 if len(word) == 2 else 0.3
+    return rare if word.isalpha() else frequency().get(word.translate(_IN_CHINESE), rare)
 
 
 @cache
@@ -535,6 +539,10 @@ def _codes_of_syllables() -> dict[str, str]:
 @cache
 def _sounds() -> Short:
     """The syllable of each code point below 0x10000 that has one (numerals too), else itself."""
+    return kept((b"sounds",), _sounding)
+
+
+def _sounding() -> Short:
     table, codes = np.arange(0x10000, dtype=np.uint16), _codes_of_syllables()
     readings = _syllables()[0]
     for char, (usual, *_) in readings.items():

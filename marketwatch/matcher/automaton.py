@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
+from itertools import chain
 from operator import or_
 from typing import NamedTuple
 
+import numpy as np
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
 from marketwatch.matcher.table import Table
+from marketwatch.matcher.trie import Ints
 from marketwatch.text import (
     MAX_HEARD,
     MIN_HEARD,
@@ -35,20 +38,38 @@ UNDONE = frozenset({"repeats", "split"})
 MAX_HITS = 20_000  # hostile text: the same word without end says nothing more
 
 
+Packed = str
+"""Texts in one, which takes a third of the time to keep; none holds what parts them."""
+
+_PARTING = "\0"
+
+
+def packed(texts: Iterable[str]) -> Packed:
+    return _PARTING.join(texts)
+
+
+def unpacked(texts: Packed) -> list[str]:
+    return texts.split(_PARTING) if texts else []
+
+
 class Group(NamedTuple):
     """One word condition of one or more rules: its words, and the disguises it admits."""
 
-    words: tuple[str, ...]
+    packed: Packed
     evasion: frozenset[str]
+
+    @property
+    def words(self) -> list[str]:
+        return unpacked(self.packed)
 
 
 class Forms(NamedTuple):
     """What follows from the words of a group alone: how they are looked for."""
 
-    plain: list[str]  # folded; what stands for something else is in the others
-    disguised: list[tuple[str, list[str]]]  # by kind
-    spelled: tuple[list[str], list[str]]  # words that may be in pinyin, and how they sound
-    heard: tuple[list[str], list[str]]  # words that may be misspelled, and how they sound
+    plain: Packed  # folded; what stands for something else is in the others
+    disguised: list[tuple[str, Packed]]  # by kind
+    spelled: tuple[Packed, Packed]  # words that may be in pinyin, and how they sound
+    heard: tuple[Packed, Packed]  # words that may be misspelled, and how they sound
     undone: frozenset[str]  # disguises that are undone in passages
     longest: int  # folded characters of the longest, however it is disguised
     commonness: float  # how often any of them is written, roughly, per million words
@@ -56,13 +77,14 @@ class Forms(NamedTuple):
 
 def forms_of(groups: Sequence[Group]) -> list[Forms]:
     """The forms of some groups, in their order."""
-    written = [word for group in groups for word in group.words]
+    parts = [group.words for group in groups]
+    written = list(chain(*parts))
     # one text for both where they are the same: less to keep
     folded = [one if one == other else other for one, other in zip(written, fold_words(written), strict=True)]
     sounds = sounded_words(folded)
     out: list[Forms] = []
     last = 0
-    for words, evasion in groups:
+    for words, (_, evasion) in zip(parts, groups, strict=True):
         first, last = last, last + len(words)
         plain, kinds = folded[first:last], evasion & EXPANDED
         disguised: defaultdict[str, list[str]] = defaultdict(list)
@@ -74,10 +96,10 @@ def forms_of(groups: Sequence[Group]) -> list[Forms]:
         heard = [(word, sound) for _, word, sound in sounding if MIN_HEARD <= len(word) <= MAX_HEARD]
         out.append(
             Forms(
-                [word for word in plain if word],
-                list(disguised.items()),
-                _unzipped(spelled if "pinyin" in kinds else []),
-                _unzipped(heard if "homophones" in kinds else []),
+                packed(word for word in plain if word),
+                [(kind, packed(some)) for kind, some in disguised.items()],
+                _packed_pairs(spelled if "pinyin" in kinds else []),
+                _packed_pairs(heard if "homophones" in kinds else []),
                 evasion & UNDONE,
                 longest(words, evasion),
                 commonness(words),
@@ -86,8 +108,8 @@ def forms_of(groups: Sequence[Group]) -> list[Forms]:
     return out
 
 
-def _unzipped(pairs: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
-    return [one for one, _ in pairs], [other for _, other in pairs]
+def _packed_pairs(pairs: list[tuple[str, str]]) -> tuple[Packed, Packed]:
+    return packed(one for one, _ in pairs), packed(other for _, other in pairs)
 
 
 Place = tuple[int, int, str]
@@ -110,68 +132,81 @@ class Text(NamedTuple):
 
 
 class Spoken(NamedTuple):
-    """Words by how they sound: which of them sound so, by the number of the sound; and of each its group."""
+    """Words by how they sound: which of them sound so, by the number of the sound; all words in one, and of each where it
+    begins there (and where the last ends); and of each its group."""
 
     rows: Table
-    words: list[str]
-    groups: list[int]
+    text: str
+    edges: Ints
+    groups: Ints
+
+    def word(self, row: int) -> tuple[str, int]:
+        """A word, and its group."""
+        return self.text[self.edges[row] : self.edges[row + 1]], int(self.groups[row])
 
     def of(self, sound: int) -> Iterator[tuple[str, int]]:
         """The words that sound so, each with its group."""
-        for row in self.rows.row(sound):
-            yield self.words[row], self.groups[row]
+        return map(self.word, self.rows.row(sound))
 
 
-def _spoken(told: Iterable[tuple[int, tuple[list[str], list[str]]]]) -> tuple[Spoken, list[str]]:
+def _spoken(told: Iterable[tuple[int, tuple[Packed, Packed]]]) -> tuple[Spoken, list[str]]:
     """The words of some groups by their sounds, and the sounds by their numbers."""
     words: list[str] = []
     sounds: list[str] = []
     groups: list[int] = []
     for group, (some, as_heard) in told:
-        words += some
-        sounds += as_heard
-        groups += [group] * len(some)
-    numbers = {sound: number for number, sound in enumerate(dict.fromkeys(sounds))}
-    return Spoken(Table.by([numbers[sound] for sound in sounds]), words, groups), list(numbers)
+        words += unpacked(some)
+        sounds += unpacked(as_heard)
+        groups += [group] * (len(words) - len(groups))
+    known, numbers = _numbered(sounds)
+    edges = np.cumsum([0, *map(len, words)])
+    return Spoken(Table.by(numbers), "".join(words), edges, np.array(groups, np.int32)), known
+
+
+def _numbered(texts: Sequence[str]) -> tuple[list[str], Ints]:
+    """Some texts, each once; and of each its number there."""
+    numbers: dict[str, int] = {}
+    which = [numbers.setdefault(text, len(numbers)) for text in texts]
+    return list(numbers), np.array(which, np.int64)
 
 
 class Vocabulary(ABC):
     """The words of some groups, by the numbers of these, in all ways that the groups admit."""
 
     def __init__(self, groups: Mapping[int, Forms]) -> None:
-        self.meanings: list[dict[int, str]] = []  # what a pattern can mean: groups, and its disguise there
-        numbers: dict[tuple[tuple[int, str], ...], int] = {}  # of the meanings: many patterns mean the same
-        patterns: dict[str, int] = {}  # to its meaning
-
-        def meaning(*means: tuple[int, str]) -> int:
-            if means not in numbers:
-                numbers[means] = len(self.meanings)
-                self.meanings.append(dict(means))
-            return numbers[means]
-
-        def note(words: Iterable[str], group: int, kind: str) -> None:
-            alone = meaning((group, kind))
-            for word in words:
-                known = patterns.setdefault(word, alone)
-                if known != alone and group not in self.meanings[known]:
-                    patterns[word] = meaning(*self.meanings[known].items(), (group, kind))
-
-        for number, forms in groups.items():
-            note(forms.plain, number, "")
-        for number, forms in groups.items():
-            for kind, words in forms.disguised:
-                note(words, number, kind)
+        told = [(number, "", forms.plain) for number, forms in groups.items()]
+        told += [(number, kind, some) for number, forms in groups.items() for kind, some in forms.disguised]
+        words: list[str] = []
+        by: list[int] = []  # what each word was told by
+        for place, (_, _, some) in enumerate(told):
+            words += unpacked(some)
+            by += [place] * (len(words) - len(by))
+        patterns, which = _numbered(words)
+        order = which.argsort(kind="stable")
+        edges = np.flatnonzero(np.diff(which[order], prepend=-1, append=-1))
+        alike = np.array(by, np.int64)[order]
+        means = alike[edges[:-1]]
+        # What a pattern can mean: groups, and its disguise there. Many patterns mean the same.
+        self.meanings = [{number: kind} for number, kind, _ in told]
+        several: dict[tuple[int, ...], int] = {}
+        for pattern in np.flatnonzero(np.diff(edges) > 1).tolist():
+            places = tuple(alike[edges[pattern] : edges[pattern + 1]].tolist())
+            if places not in several:
+                several[places] = len(self.meanings)
+                # the first, as it is written plainly, counts
+                self.meanings.append({told[place][0]: told[place][1] for place in reversed(places)})
+            means[pattern] = several[places]
         self.patterns = len(patterns)
         self._read, spelled = _spoken((number, forms.spelled) for number, forms in groups.items())
         self._heard, spoken = _spoken((number, forms.heard) for number, forms in groups.items())
         self._reader = _built(spelled)
-        self._bits = {number: 1 << place for place, number in enumerate(groups)}
+        self.columns = {number: place for place, number in enumerate(groups)}
         self._undone = {
             kind: frozenset(number for number, forms in groups.items() if kind in forms.undone)
             for kind in UNDONE
         }
         self._masks: dict[frozenset[int], int] = {}
-        self._build(list(patterns), list(patterns.values()), spoken)
+        self._build(patterns, means.tolist(), spoken)
 
     @abstractmethod
     def _build(self, patterns: list[str], meanings: list[int], sounds: list[str]) -> None:
@@ -180,16 +215,13 @@ class Vocabulary(ABC):
     def mask(self, groups: frozenset[int]) -> int:
         """Some groups as bits of `Sight.met`; those that it does not look for have none."""
         if groups not in self._masks:
-            self._masks[groups] = sum(self._bits.get(group, 0) for group in groups)
+            self._masks[groups] = sum(map(self.bit, groups))
         return self._masks[groups]
 
     def bit(self, group: int) -> int:
         """As `mask`, of one group."""
-        return self._bits.get(group, 0)
-
-    def column(self, group: int) -> int:
-        """The place of the bit of a group."""
-        return self._bits[group].bit_length() - 1
+        column = self.columns.get(group)
+        return 0 if column is None else 1 << column
 
     def undone(self, passage: Passage, found: Iterable[Found]) -> Iterator[Told]:
         """What was found in a passage."""
@@ -218,7 +250,7 @@ class Vocabulary(ABC):
                     yield slices[0][0], slices[-1][1], group, "pinyin"
 
     def bits_of(self, told: Iterable[Told]) -> int:
-        return reduce(or_, (self._bits[group] for _, _, group, _ in told), 0)
+        return reduce(or_, (self.bit(group) for _, _, group, _ in told), 0)
 
 
 class Automaton(Vocabulary):
@@ -227,7 +259,7 @@ class Automaton(Vocabulary):
     def _build(self, patterns: list[str], meanings: list[int], sounds: list[str]) -> None:
         self._finder, self._hearer = _built(patterns), _built(sounds)
         self._meaning = meanings
-        self._marks = [sum(self._bits[group] for group in means) for means in self.meanings]
+        self._marks = [sum(map(self.bit, means)) for means in self.meanings]
 
     def look(self, text: Text, windows: Iterable[tuple[int, int]]) -> Sight:
         """What stands in some windows of a text, and in all its passages."""

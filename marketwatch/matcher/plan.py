@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from marketwatch.kept import kept
-from marketwatch.matcher.automaton import Automaton, Forms, Group, forms_of
+from marketwatch.matcher.automaton import Automaton, Forms, Group, forms_of, packed
 from marketwatch.matcher.expressions import Expression, expression
 from marketwatch.matcher.routes import Clause, Key, Route, Routes
 from marketwatch.matcher.sweep import Sweep
@@ -104,7 +104,7 @@ _WORTH = 30
 # Per million words: a clause met oftener stands in most texts and tells little.
 _TOO_COMMON = 5000.0
 _MANY_RULES = 100
-_NO_WORDS = Group((), frozenset())
+_NO_WORDS = Group("", frozenset())
 (_NO_FORMS,) = forms_of([_NO_WORDS])
 _PLAIN, _LITERAL = frozenset({"separators", "variants"}), frozenset({"variants"})
 _MUCH = 1000  # bytes of words: making their forms takes longer than finding what was made before
@@ -131,23 +131,25 @@ class Parts(NamedTuple):
         for rule in rules:
             for part in walk(rule.when):
                 if isinstance(part, Words):
-                    groups[Group(tuple(book.words(part)), rule.evasion)] = None
+                    groups[Group(packed(book.words(part)), rule.evasion)] = None
                 elif isinstance(part, Regex):
                     patterns[part.pattern] = None
                 elif isinstance(part, Compare) and part.regex:
                     patterns[part.regex] = None
             for e in rule.excepts:
                 if e.kind in ("phrase", "anywhere"):
-                    groups[Group(tuple(book.words(e.words)), _PLAIN)] = None
+                    groups[Group(packed(book.words(e.words)), _PLAIN)] = None
 
         def make() -> Parts:
             expressions = {pattern: expression(pattern) for pattern in patterns}
             groups.update(
-                (Group(some, _LITERAL), None) for found in expressions.values() for some in found.literals
+                (Group(packed(some), _LITERAL), None)
+                for found in expressions.values()
+                for some in found.literals
             )
             return cls(dict(zip(groups, forms_of(list(groups)), strict=True)), expressions)
 
-        sources = ["\n".join((*sorted(group.evasion), "", *group.words)).encode() for group in groups]
+        sources = ["\n".join((*sorted(group.evasion), group.packed)).encode() for group in groups]
         sources += map(str.encode, patterns)
         return kept((b"parts", *sources), make) if sum(map(len, sources)) > _MUCH else make()
 
@@ -196,7 +198,7 @@ class Plan:
         for _, first, rest, _ in routes:
             worth = _WORTH * self._cost(first)
             for clause in rest:
-                worded = any(self.groups[key].words for key in clause)
+                worded = any(self.groups[key].packed for key in clause)
                 if self._cost(clause) < (min(worth, _TOO_COMMON) if worded else worth):
                     scouts |= clause
         self.scouts = frozenset(scouts)
@@ -215,7 +217,7 @@ class Plan:
                 )
                 for (number, first, rest, reach), also in zip(routes, along, strict=True)
             ],
-            self.sweep.column,
+            self.sweep.columns.__getitem__,
         )
         del self._parts, self._numbers, self._forms  # they make up half of what a plan takes on disk
         self._closer: dict[frozenset[int], Automaton] = {}
@@ -256,7 +258,7 @@ class Plan:
     # compiling
 
     def _group(self, words: tuple[str, ...], evasion: frozenset[str]) -> int:
-        group = Group(words, evasion)
+        group = Group(packed(words), evasion)
         if group not in self._numbers:
             number = self._numbers[group] = len(self.groups)
             self.groups.append(group)
@@ -265,7 +267,7 @@ class Plan:
         return self._numbers[group]
 
     def _alternation(self, words: Words) -> re.Pattern[str]:
-        return alternation(tuple(self.book.words(words)))
+        return alternation(self.book.words(words))
 
     def _state(self, state: str, path: str) -> int:
         key = _state_key(state, path)
@@ -299,7 +301,7 @@ class Plan:
         count: Count | None = None
         for part in walk(rule.when):
             if isinstance(part, Words):
-                words[part] = self._group(tuple(self.book.words(part)), rule.evasion)
+                words[part] = self._group(self.book.words(part), rule.evasion)
             elif isinstance(part, Regex):
                 regexes[part.pattern] = self._parts.expressions[part.pattern]
             elif isinstance(part, Compare) and part.regex:
@@ -311,17 +313,17 @@ class Plan:
         for e in rule.excepts:
             group, beside = -1, tuple[str, ...]()
             if e.kind in ("phrase", "anywhere"):
-                group = self._group(tuple(self.book.words(e.words)), _PLAIN)
+                group = self._group(self.book.words(e.words), _PLAIN)
             if e.kind == "anywhere":
                 anywhere.add(group)
                 continue
             if e.unless or e.kind != "phrase":
-                beside = tuple(self.book.words(e.unless or e.words))
+                beside = self.book.words(e.unless or e.words)
             excepts.append(Exemption(e.kind, group, e.within, e.unless is not None, beside))
         phrases = {e.group for e in excepts if e.group >= 0}
         ways = self._ways(rule.when, words, regexes)
         clauses = {key for way in ways for clause in way.clauses for key in clause}
-        near = {*words.values(), *phrases, *(key for key in clauses if self.groups[key].words)}
+        near = {*words.values(), *phrases, *(key for key in clauses if self.groups[key].packed)}
         around = max((self._forms[group].longest for group in phrases), default=0)
         routes: list[tuple[int, Clause, list[Clause], int | None]] = []
         textual = False
@@ -331,7 +333,7 @@ class Plan:
                 textual, routes = True, []
                 break
             first, *rest = sorted(way.clauses, key=self._cost)
-            worded = [bool(self.groups[key].words) for key in first]
+            worded = [bool(self.groups[key].packed) for key in first]
             textual = textual or any(worded)
             local = way.reach is not None and (all(worded) or not way.textual)
             routes.append((number, first, rest, (way.reach or 0) + around if local else None))
@@ -417,7 +419,7 @@ class Plan:
             return _Way((), None, True)
         first = frozenset[Key]().union(*(min(way.clauses, key=self._cost) for way in ways))
         reaches = [way.reach for way in ways]
-        local = all(self.groups[key].words for key in first) and None not in reaches
+        local = all(self.groups[key].packed for key in first) and None not in reaches
         reach = max(reach for reach in reaches if reach is not None) if local else None
         return _Way((first,), reach, any(way.textual for way in ways))
 
@@ -431,7 +433,7 @@ class Plan:
 
     def _hidden(self, clause: Clause, scouts: Collection[Key]) -> bool:
         """Whether a clause has words that are not looked for in every record."""
-        return any(key not in scouts and self.groups[key].words for key in clause)
+        return any(key not in scouts and self.groups[key].packed for key in clause)
 
     def closer(self, groups: frozenset[int]) -> Automaton:
         """Finds those words of some groups that are not looked for in every record."""

@@ -31,9 +31,11 @@ class Sweep(Vocabulary):
 
     def _build(self, patterns: list[str], meanings: list[int], sounds: list[str]) -> None:
         self._trie, self._sounds = Trie(patterns, meanings), Trie(sounds, range(len(sounds)))
-        self._means = Table(map(self.column, means) for means in self.meanings)
-        padded = "".join([word.ljust(MAX_HEARD, "\0") for word in self._heard.words])
-        self._written = points(padded).reshape(-1, MAX_HEARD)
+        self._means = Table(map(self.columns.__getitem__, means) for means in self.meanings)
+        first, sizes = self._heard.edges[:-1], np.diff(self._heard.edges)
+        self._written = np.zeros((len(sizes), MAX_HEARD), np.uint32)
+        row = np.arange(len(sizes)).repeat(sizes)
+        self._written[row, np.arange(len(row)) - first[row]] = points(self._heard.text)
 
     def look(
         self, text: Text, letters: Ints, sounds: Ints, bounds: Sequence[int], states: Sequence[int]
@@ -61,12 +63,12 @@ class Sweep(Vocabulary):
         for one in told:
             part = bisect_left(bounds, one[1])
             more[part].append(one)
-            present[part, self.column(one[2])] = True
+            present[part, self.columns[one[2]]] = True
         return View(self, finds, columns, edges, parts, stops, more, present)
 
     def _unpacked(self, states: Sequence[int]) -> Ints:
         """Bits as a matrix of truths, one row each."""
-        width = len(self._bits) // 8 + 1
+        width = len(self.columns) // 8 + 1
         data = b"".join([bits.to_bytes(width, "little") for bits in states])
         rows = np.frombuffer(data, np.uint8).reshape(len(states), width)
         return np.unpackbits(rows, axis=1, bitorder="little").view(bool)
@@ -99,7 +101,7 @@ class Sweep(Vocabulary):
             for row, start, at in zip(
                 rows[one].tolist(), starts[one].tolist(), wrong[one].argmax(1).tolist(), strict=True
             ):
-                word, group = self._heard.words[row], self._heard.groups[row]
+                word, group = self._heard.word(row)
                 end = start + len(word)
                 if is_slip(word, folded[start:end], at):
                     told.append((start, end, group, "homophones"))
@@ -163,7 +165,7 @@ class Glance(Sight):
 
     def _places(self, group: int) -> list[Place]:
         means = self._vocabulary.meanings
-        column = self._vocabulary.column(group)
+        column = self._vocabulary.columns[group]
         return [
             (start, end, means[meaning][group])
             for start, end, meaning in self._view.found(self._part, column)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Iterable
+from itertools import accumulate, chain
 
 import numpy as np
 
@@ -15,15 +15,15 @@ class Table:
 
     def __init__(self, rows: Iterable[Iterable[int]]) -> None:
         lists = list(map(list, rows))
-        self.numbers = np.array([number for row in lists for number in row], np.int64)
+        self.numbers = np.array(list(chain.from_iterable(lists)), np.int64)
         self._first = np.array([0, *accumulate(map(len, lists))])
 
     @classmethod
-    def by(cls, rows: Sequence[int]) -> Table:
+    def by(cls, rows: Ints) -> Table:
         """The numbers from 0 on, each in the row that is named for it."""
         table = cls(())
         table.numbers = np.argsort(rows, kind="stable")
-        table._first = np.append(0, np.cumsum(np.bincount(np.array(rows, np.int64))))
+        table._first = np.append(0, np.cumsum(np.bincount(rows)))
         return table
 
     def row(self, number: int) -> list[int]:
