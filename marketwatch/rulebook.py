@@ -308,23 +308,22 @@ class _Stop(Exception):
 
 def read_list(path: Path, text: str) -> WordList:
     """A word list: one word a line, `# comments`, tags as `@tag` after the word. `path`: where the text is from."""
-    words: list[str] = []
     tags: dict[str, frozenset[str]] = {}
     lines: dict[str, int] = {}
     doubles: list[tuple[str, int]] = []
-    plain = "#" not in text and " @" not in text
     for number, raw in enumerate(text.replace("\0", "").splitlines(), 1):
-        word, *marks = (raw,) if plain else raw.partition("#")[0].split(" @")
+        word, marks = raw, list[str]()
+        if "#" in raw or " @" in raw:
+            word, *marks = raw.partition("#")[0].split(" @")
         if not (word := word.strip()):
             continue
         if word in lines:
             doubles.append((word, number))
             continue
-        words.append(word)
         lines[word] = number
         if marks:
-            tags[word] = frozenset(mark.strip() for mark in marks)
-    return WordList(path.stem, path, tuple(words), tags, lines, tuple(doubles))
+            tags[word] = frozenset(map(str.strip, marks))
+    return WordList(path.stem, path, tuple(lines), tags, lines, tuple(doubles))
 
 
 def _number(value: Any) -> Decimal | None:

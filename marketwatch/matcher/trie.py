@@ -21,10 +21,9 @@ Ints = npt.NDArray[Any]
 _CHUNK = 1 << 18  # characters: what a search needs at a time stays small
 _PLACES = 4096  # looked at together for one that is free
 _FEW = 4  # codes: rows of no more are put down together, at random
-_DENSE, _TRIES = (
-    1.2,
-    64,
-)  # places for each state to begin with, and how often they are tried before there are more
+_SMALLER = 0.8  # times the size of a row: one of no more is looked a place for from the front again
+# Places for each state to begin with, and how often they are tried before there are more.
+_DENSE, _TRIES = 1.2, 64
 
 
 class Finds(NamedTuple):
@@ -196,11 +195,12 @@ def _place_large(bases: Ints, codes: Ints, rows: Ints, sizes: Ints, width: int) 
     """Sets the bases of rows of more than a few codes, each to the first place that is free for all its codes, and tells
     which places are taken. Places are bits of whole numbers, looked at some thousand at a time."""
     listed, most, ones = codes.tolist(), (1 << _PLACES) - 1, (1 << _PLACES + width) - 1
-    taken = near = start = before = 0  # near: what is taken from `start` on
+    taken = near = start = 0  # near: what is taken from `start` on
+    before = width
     for row in sizes.argsort(kind="stable")[::-1][: np.count_nonzero(sizes > _FEW)].tolist():
         size, first = int(sizes[row]), int(rows[row])
         children = listed[first : first + size]
-        if size != before:  # a smaller row may find a place further in front
+        if size < before * _SMALLER:  # may find a place further in front
             taken |= near << start
             near, start, before = taken & ones, 0, size
         while (blocked := reduce(or_, [near >> child for child in children]) & most) == most:
