@@ -26,7 +26,7 @@ from marketwatch.identifiers import KINDS
 from marketwatch.kept import kept, without_garbage_collection
 from marketwatch.places import Keys, PlaceOf, parse_yaml
 from marketwatch.records import Law, Record, Severity, Shop, Tier
-from marketwatch.text import fold_word
+from marketwatch.text import fold_words
 
 Status = Literal["draft", "trial", "stable", "retired"]
 Op = Literal["<", "<=", ">", ">=", "==", "!="]
@@ -831,8 +831,9 @@ class _Reader:
     def _word(self, node: _Node, fields: tuple[str, ...]) -> Condition:
         """Words; single characters only within `near`, where they are looked for beside the other parts alone."""
         words, single = [], []
-        for word, item in node.placed_texts():
-            if len(fold_word(word)) > 1:
+        placed = list(node.placed_texts())
+        for (word, item), folded in zip(placed, fold_words([word for word, _ in placed]), strict=True):
+            if len(folded) > 1:
                 words.append(word)
             elif self.near and len(word) == 1 and word.isalnum():
                 single.append(word)

@@ -300,7 +300,8 @@ def is_han(char: str) -> bool:
     return "\u3400" <= char <= "\u9fff" or "\U00020000" <= char <= "\U0003ffff"
 
 
-_ALL_HAN = re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]*")
+HAN = "[\u3400-\u9fff\U00020000-\U0003ffff]"
+_ALL_HAN = re.compile(f"{HAN}*")
 
 
 # --- disguises of a word -----------------------------------------------------------------------------------------

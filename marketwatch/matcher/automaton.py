@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from daachorse import CharwiseDoubleArrayAhoCorasick
 from marketwatch.matcher.table import Table
 from marketwatch.matcher.trie import Ints
 from marketwatch.text import (
+    HAN,
     MAX_HEARD,
     MIN_HEARD,
     Passage,
@@ -92,7 +94,7 @@ def forms_of(groups: Sequence[Group]) -> list[Forms]:
             for form, kind in disguises(word, kinds, heard=True, folded=own).items():
                 disguised[kind].append(form)
         sounding = list(zip(words, plain, sounds[first:last], strict=True)) if kinds else []
-        spelled = [(word, sound) for written, word, sound in sounding if sum(map(is_han, written)) > 1]
+        spelled = [(word, sound) for written, word, sound in sounding if _SEVERAL_HAN.search(written)]
         heard = [(word, sound) for _, word, sound in sounding if MIN_HEARD <= len(word) <= MAX_HEARD]
         out.append(
             Forms(
@@ -106,6 +108,9 @@ def forms_of(groups: Sequence[Group]) -> list[Forms]:
             )
         )
     return out
+
+
+_SEVERAL_HAN = re.compile(f"{HAN}.*{HAN}", re.DOTALL)
 
 
 def _packed_pairs(pairs: list[tuple[str, str]]) -> tuple[Packed, Packed]:
