@@ -32,7 +32,7 @@ from marketwatch.records import Record
 from marketwatch.rulebook import Rulebook, Words, walk
 from marketwatch.scan import scan
 
-ROUNDS, BLOCK = 3, 1024
+ROUNDS, BLOCK = 5, 512
 FLAGGED, NEAR_MISS = 0.03, 0.10
 HERE = Path(__file__).resolve().parent.parent
 EXTRA = """- id: bench-words

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from marketwatch.config import find_home
+from marketwatch.garbage import without_garbage_collection
 
 Made = TypeVar("Made")
 
@@ -71,15 +71,3 @@ def _make_room(folder: Path) -> None:
         size += status.st_size
         if size > _MOST:
             file.unlink(missing_ok=True)
-
-
-@contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Many objects are made and none is thrown away: looking for garbage would take a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -22,8 +22,9 @@ import re2
 
 from marketwatch.config import find_home
 from marketwatch.errors import PackError, Place
+from marketwatch.garbage import without_garbage_collection
 from marketwatch.identifiers import KINDS
-from marketwatch.kept import kept, without_garbage_collection
+from marketwatch.kept import kept
 from marketwatch.places import Keys, PlaceOf, parse_yaml
 from marketwatch.records import Law, Record, Severity, Shop, Tier
 from marketwatch.text import fold_words

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from marketwatch.errors import EnvironmentFault, Place, RecordError, UsageError
+from marketwatch.garbage import without_garbage_collection
 from marketwatch.matcher import BATCH, Counted, Matcher, Tally, counts
 from marketwatch.records import Finding, Record, parse_record
 from marketwatch.rulebook import Rulebook
@@ -121,7 +122,8 @@ class _Worker:
 
     def rows(self, lines: Iterable[tuple[int, bytes]], name: str) -> Iterator[_Row]:
         """One row a numbered line, in order."""
-        read = [_read(line, name, number) for number, line in lines]
+        with without_garbage_collection():
+            read = [_read(line, name, number) for number, line in lines]
         judged = self.matcher.judge_many(one for one in read if isinstance(one, Record))
         for one in read:
             if isinstance(one, RecordError):

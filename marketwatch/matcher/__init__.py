@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from marketwatch.garbage import without_garbage_collection
 from marketwatch.matcher.batch import Batch
 from marketwatch.matcher.document import LEAD, Counted, Document
 from marketwatch.matcher.expressions import required_literals
@@ -58,8 +59,12 @@ class Matcher:
     def judge_many(self, records: Iterable[Record]) -> Iterator[Judgement]:
         """As `judge_and_count`, of one record after the other; they are read some at a time, as that is quicker."""
         for some in _batches(records):
-            for document in Batch(self._plan, some).documents():
-                yield self._judge(document) if document else ([], [])
+            with without_garbage_collection():
+                judged = [
+                    self._judge(document) if document else ([], [])
+                    for document in Batch(self._plan, some).documents()
+                ]
+            yield from judged
 
     def _judge(self, document: Document) -> Judgement:
         found: list[Finding] = []
