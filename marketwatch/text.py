@@ -319,9 +319,12 @@ _OF_SHOPS = 1000  # per million, of a word that nearly every listing has
 
 @cache
 def frequency() -> dict[str, int]:
-    """How often common words are written, per million words, or in shops; what is not in it is rarer than 8."""
-    general = {row[0]: int(row[1]) for row in _reference("frequency.txt")}
-    return general | {word: _OF_SHOPS for row in _reference("shop_words.txt") for word in row}
+    """How often common words are written, per million words, or in shops; what is not in it is rarer than 8. Words with
+    numerals are in it folded, too."""
+    out = {row[0]: int(row[1]) for row in _reference("frequency.txt")}
+    out |= {word: _OF_SHOPS for row in _reference("shop_words.txt") for word in row}
+    numerals = re.compile(f"[{_NUMERALS}]")
+    return out | {fold_word(word): often for word, often in out.items() if numerals.search(word)}
 
 
 def commonness(words: Iterable[str]) -> float:
@@ -334,17 +337,13 @@ def commonness(words: Iterable[str]) -> float:
     return out
 
 
-_IN_CHINESE = str.maketrans("0123456789", "零一二三四五六七八九")
-
-
 def _guessed(word: str) -> float:
     """As `commonness`, of what is in no list of common words as it is written."""
     if len(word) == 1:
         return 8.0 if is_han(word) else 5000.0
     if len(word) == 2 and word.isascii():  # most listings have numbers and sizes
         return 500.0 if word.isdigit() else 50.0
-    rare = 2.0 if len(word) == 2 else 0.3
-    return rare if word.isalpha() else frequency().get(word.translate(_IN_CHINESE), rare)
+    return 2.0 if len(word) == 2 else 0.3
 
 
 @cache

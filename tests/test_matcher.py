@@ -218,6 +218,26 @@ def test_words_are_told_by_their_sound(tmp_path: Path, title: str, kind: str | N
     assert [f.evasion for f in m.judge(Record(title=title))] == ([(kind,)] if kind else [])
 
 
+@pytest.mark.parametrize(
+    ("word", "title", "found"),
+    [
+        ("躺着瘦", "躺着收 三十天", True),
+        ("学生证", "学生正版新书", False),  # 正版
+        ("鱼塘补", "果园鱼塘 不伤鸟", False),  # 不 stands for itself
+        ("一舔就", "一天就这样开始", False),  # 一天
+    ],
+)
+def test_what_makes_a_word_with_its_neighbours_is_no_slip(
+    tmp_path: Path, word: str, title: str, found: bool
+) -> None:
+    assert flags(tmp_path, f"evasion: [homophones], when: {{word: {word}}}", title=title) == found
+
+
+def test_what_is_written_plainly_is_not_heard_as_another_word(tmp_path: Path) -> None:
+    m = matcher(tmp_path, "evasion: [variants, homophones], when: {word: [小包装, 小苞装]}")
+    assert [f.evasion for f in m.judge(Record(title="独立小苞裝"))] == [("variants",)]
+
+
 def test_what_is_spelled_is_found_where_it_stands(tmp_path: Path) -> None:
     m = matcher(tmp_path, "evasion: [pinyin], when: {near: {within: 6, all: [{word: 出售}, {word: 氰化钠}]}}")
     (finding,) = m.judge(Record(title="好物", description="长期出售 qing化na 五公斤"))

@@ -278,7 +278,7 @@ class Automaton(Vocabulary):
                 body = text.folded[first + start : first + end]
                 for word, group in self._heard.of(pattern):
                     wrong = [at for at, char in enumerate(word) if char != body[at]]
-                    if len(wrong) == 1 and is_slip(word, body, wrong[0]):
+                    if len(wrong) == 1 and is_slip(word, text.folded, first + start, wrong[0]):
                         more.append((first + start, first + end, group, "homophones"))
         for passage in text.passages:
             more += self.undone(passage, self._find(passage.text))
@@ -300,13 +300,20 @@ def _built(patterns: Collection[str]) -> CharwiseDoubleArrayAhoCorasick | None:
     return CharwiseDoubleArrayAhoCorasick(list(patterns)) if patterns else None
 
 
-def is_slip(word: str, body: str, at: int) -> bool:
-    """Whether a body that is not the word at one place is the word misspelled: both characters are Chinese, and the wrong
-    one makes no common word there."""
-    if not (is_han(word[at]) and is_han(body[at])):
-        return False
-    common = frequency()
-    return body[at : at + 2] not in common and (at == 0 or body[at - 1 : at + 1] not in common)
+_OFTEN = 1000  # per million words, of a character that is a word by itself: 不, 的, 有
+
+
+def is_slip(word: str, text: str, start: int, wrong: int) -> bool:
+    """Whether a word that stands somewhere in a text but for one character, which sounds right, is misspelled there: both
+    characters are Chinese, and the wrong one makes no common word with its neighbours, nor, at an end, by itself."""
+    common, at = frequency(), start + wrong
+    return (
+        is_han(word[wrong])
+        and is_han(text[at])
+        and text[at : at + 2] not in common
+        and (at == 0 or text[at - 1 : at + 1] not in common)
+        and (0 < wrong < len(word) - 1 or common.get(text[at], 0) < _OFTEN)
+    )
 
 
 class Sight:

@@ -244,11 +244,13 @@ class Document:
         return self._hits[key]
 
     def _verified(self, group: int, places: list[Place]) -> Iterator[Hit]:
-        allowed = self.plan.groups[group].evasion
+        allowed, seen = self.plan.groups[group].evasion, set[tuple[int, int]]()
         for start, end, kind in places[:_MAX_PLACES]:
-            hit = self._verify(start, end, kind)
-            if hit is not None and all(e in allowed or e == "invisible" for e in hit.evasion):
-                yield hit
+            if (start, end) not in seen:  # the plain word comes first
+                hit = self._verify(start, end, kind)
+                if hit is not None and all(e in allowed or e == "invisible" for e in hit.evasion):
+                    seen.add((start, end))
+                    yield hit
 
     def _verify(self, fstart: int, fend: int, kind: str) -> Hit | None:
         """The hit with its exact place, or None where what stands between its characters, or around it, says that

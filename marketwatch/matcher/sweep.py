@@ -102,9 +102,8 @@ class Sweep(Vocabulary):
                 rows[one].tolist(), starts[one].tolist(), wrong[one].argmax(1).tolist(), strict=True
             ):
                 word, group = self._heard.word(row)
-                end = start + len(word)
-                if is_slip(word, folded[start:end], at):
-                    told.append((start, end, group, "homophones"))
+                if is_slip(word, folded, start, at):
+                    told.append((start, start + len(word), group, "homophones"))
         return told
 
 
