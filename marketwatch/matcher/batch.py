@@ -26,18 +26,17 @@ class Batch:
 
     def __init__(self, plan: Plan, records: Sequence[Record]) -> None:
         shown = [texts_of(record) for record in records]
-        joined = CLAUSE_END.join([text for texts in shown for text in texts])
-        folded = fold(joined)
+        whole = [CLAUSE_END.join(texts) for texts in shown]
+        folded = fold(CLAUSE_END.join(whole))
         codes = folded.points
         sounds = sounds_of(codes)
         heard = text_of(sounds)
 
         edges: list[int] = []
         at = 0
-        for texts in shown:
-            size = sum(map(len, texts)) + len(texts)
-            edges += (at, max(at, at + size - 1))
-            at += size
+        for size in map(len, whole):
+            edges += (at, at + size)
+            at += size + 1
         inside: list[int] = folded.offsets.searchsorted(edges).tolist()
         ends = inside[1::2]
         places = [Bounds(*place) for place in zip(edges[::2], edges[1::2], inside[::2], ends, strict=True)]
@@ -46,7 +45,8 @@ class Batch:
             """The records in which some marks stand."""
             return sorted({bisect_right(ends, mark) for mark in marks})
 
-        passages, spelled = [list[Passage]() for _ in records], [list[Spelling]() for _ in records]
+        passages: list[list[Passage]] = [[] for _ in records]
+        spelled: list[list[Spelling]] = [[] for _ in records]
         for number in having((*folded.doubles, *folded.splits)):
             passages[number] = folded.passages(*places[number][2:])
         runs = letters(folded.text, codes)

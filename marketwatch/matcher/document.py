@@ -244,7 +244,8 @@ class Document:
         return self._hits[key]
 
     def _verified(self, group: int, places: list[Place]) -> Iterator[Hit]:
-        allowed, seen = self.plan.groups[group].evasion, set[tuple[int, int]]()
+        allowed = self.plan.groups[group].evasion
+        seen: set[tuple[int, int]] = set()
         for start, end, kind in places[:_MAX_PLACES]:
             if (start, end) not in seen:  # the plain word comes first
                 hit = self._verify(start, end, kind)
