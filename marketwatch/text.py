@@ -457,6 +457,7 @@ def longest(words: Iterable[str], kinds: frozenset[str]) -> int:
     return max((sum(map(width, word)) for word in words), default=0)
 
 
+_UNMASKED = 100  # per million words, of what is no masked word but a common one
 _OF_WHOLE = frozenset({"masked", "pinyin", "initials"})  # of words that are all Chinese
 
 
@@ -482,11 +483,13 @@ def disguises(
         forms.setdefault("".join([splits.get(char, (char,))[0] for char in plain]), "split")
     whole = len(plain) >= 3 and not kinds.isdisjoint(_OF_WHOLE) and _ALL_HAN.fullmatch(sound)
     if whole and "masked" in kinds:
+        common = frequency()
         for i in range(1, len(plain) - 1):
             left, right = plain[:i], plain[i + 1 :]
             if not (left + right).isascii():  # 一捏一 is no 1*1
-                forms.setdefault(left + right, "masked")
                 forms.setdefault(left + "x" + right, "masked")
+                if common.get(left + right, 0) < _UNMASKED:  # 自用 is no 自己用
+                    forms.setdefault(left + right, "masked")
     if "pinyin" in kinds and not heard:
         _in_pinyin(plain, sound, [i for i, char in enumerate(sound) if is_han(char)], forms)
     if whole:
