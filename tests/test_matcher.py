@@ -192,6 +192,8 @@ def test_latin_words_stand_alone(tmp_path: Path) -> None:
     assert not flags(tmp_path, "when: {word: 第1}", title="第12代")
     assert flags(tmp_path, "when: {word: goip}", title="G*O*I*P 网关")
     assert not flags(tmp_path, "when: {word: goip}", title="go-ip")
+    assert flags(tmp_path, "when: {word: vx}", title="加 V.X 聊")
+    assert not flags(tmp_path, "when: {word: vx}", title="加 V-X 聊")
 
 
 def test_a_homophone_is_no_word_of_its_own(tmp_path: Path) -> None:

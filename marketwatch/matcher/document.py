@@ -315,10 +315,14 @@ class Document:
         return "separators" if visible else "invisible"
 
     def _spaced_out(self, offsets: list[int]) -> bool:
-        """Whether one and the same sign stands between all characters of a word of some length: R*E*L*X."""
-        signs = self.joined[offsets[0] + 1 : offsets[-1] : 2]
+        """Whether one and the same sign stands between all characters of a word of some length, R*E*L*X, or dots between
+        some letters: V.X."""
+        word, signs = (self.joined[offsets[0] + odd : offsets[-1] + 1 : 2] for odd in (0, 1))
         return (
-            len(offsets) > 3
+            (
+                len(offsets) > 3
+                or (len(offsets) > 1 and signs[0] in _DOTS and word.isascii() and word.isalpha())
+            )
             and offsets[-1] - offsets[0] == 2 * (len(offsets) - 1)
             and offsets == list(range(offsets[0], offsets[-1] + 1, 2))
             and len(set(signs)) == 1
@@ -834,6 +838,7 @@ def _stands_alone(text: str, start: int, end: int, body: str) -> bool:
 
 
 _WINDOW = 16
+_DOTS = frozenset(".·•*")
 _CLAUSE = re.compile("[\n\r。！？；，、,;!?…]")
 
 
