@@ -41,7 +41,7 @@ MAX_HITS = 20_000  # hostile text: the same word without end says nothing more
 
 
 Packed = str
-"""Texts in one, which takes a third of the time to keep; none holds what parts them."""
+"""Texts in one, which is kept in a third of the time; none holds what parts them."""
 
 _PARTING = "\0"
 
