@@ -452,7 +452,8 @@ class _Reader:
         self.topics: dict[str, Topic] = {}
         self.tables: dict[str, dict[str, re.Pattern[str]]] = {"fields": {}, "permits": {}, "categories": {}}
         self.sum = hashlib.sha256()
-        self.known: list[bytes] = []  # what a pack may refer to
+        self.known: list[bytes] = []  # the tables, to which every pack refers
+        self.named: dict[bytes, bytes] = {}  # the lists, to which some do: name → name and tags
         self.near = 0  # how deep within `near` conditions
 
     def rulebook(self) -> Rulebook:
@@ -465,9 +466,10 @@ class _Reader:
         for path in sorted(self.folder.glob("lists/*.txt")):
             self._list(path)
         self._tables()
-        self.known += [
-            f"{name} {' '.join(sorted(words.all_tags))}".encode() for name, words in self.lists.items()
-        ]
+        self.named = {
+            name.encode(): f"{name} {' '.join(sorted(words.all_tags))}".encode()
+            for name, words in self.lists.items()
+        }
         rules: dict[str, Rule] = {}
         for path in sorted(self.folder.glob("packs/*.yaml")):
             for rule in self._pack(path):
@@ -573,8 +575,11 @@ class _Reader:
             faults, self.faults[before:] = self.faults[before:], []
             return rules, faults
 
-        sources = (path.stem.encode(), raw, *self.known)
+        named = (known for name, known in self.named.items() if name in raw)
+        sources = (path.stem.encode(), raw, *self.known, *named)
         rules, faults = kept(sources, read) if len(raw) > _MUCH else read()
+        if faults:  # they hint at lists that may have come since
+            rules, faults = read()
         for fault in faults:
             fault.place = fault.place and fault.place._replace(file=str(path))
         self.faults += faults

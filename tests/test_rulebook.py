@@ -204,3 +204,18 @@ def test_a_list_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     folder = rules(tmp_path)
     (folder / "lists" / "organs.txt").write_bytes("\ufeff国宴\r\n人民大会堂\r\n".encode())
     assert Rulebook.load(folder).lists["organs"].words == ("国宴", "人民大会堂")
+
+
+def test_a_pack_is_read_anew_only_for_lists_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARKETWATCH_HOME", str(tmp_path))
+    folder, cache = rules(tmp_path, big(40)), tmp_path / "data" / "var" / "cache"
+    assert len(Rulebook.load(folder).faults) == 1
+    (folder / "lists" / "others.txt").write_text("茶\n", "utf-8")
+    (fault,) = Rulebook.load(folder).faults
+    assert "organs" in str(fault)
+    assert len(list(cache.iterdir())) == 1
+    (folder / "lists" / "organz.txt").write_text("茶饮\n", "utf-8")
+    book = Rulebook.load(folder)
+    assert (len(book.rules), book.faults) == (41, ())
