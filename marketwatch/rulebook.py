@@ -398,6 +398,9 @@ class _Node:
                     item.fault("空的词语", "删去它，或写上词语")
                     continue
                 data = item.text()
+            if "\0" in data:  # would part it in two, see `automaton.packed`
+                (self.child(at) if listed else self).fault("词语里有空字符", "删去 \\0")
+                continue
             yield data, partial(self.child, at) if listed else lambda: self
 
     def choice(self, options: tuple[str, ...]) -> str:

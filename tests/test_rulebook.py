@@ -66,6 +66,7 @@ def test_a_rule_of_the_published_form_loads_and_its_examples_hold(tmp_path: Path
         ("word: [特供", "regex: ['(a'], word: [特供", 10, "正则"),
         ("within: 12", "within: many", 10, "整数"),
         ("[特供, 专供, 内供]", "[特供, '']", 10, "空的词语"),
+        ("[特供, 专供, 内供]", '[特供, "专\\0供"]', 10, "空字符"),
     ],
 )
 def test_a_fault_names_file_line_column_and_what_to_do(
