@@ -480,7 +480,7 @@ def test_sigkill_in_the_middle_of_a_write(tmp_path: Path) -> None:
         "os.pwrite = half\nput(archive, 5)\n",
         tmp_path,
     )
-    told, _ = writer.communicate(timeout=30)
+    told, _ = writer.communicate(timeout=120)
     assert writer.returncode == -signal.SIGKILL
     [found] = recover(tmp_path)
     assert [row.stored for row in found.rows] == [parse(line) for line in told.splitlines()]
@@ -498,7 +498,7 @@ def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
         "print(put(archive, n)); archive.close()\n",
         tmp_path,
     )
-    told, _ = writer.communicate(timeout=30)
+    told, _ = writer.communicate(timeout=120)
     assert writer.returncode == 0
     stored = [parse(line) for line in told.splitlines()]
     assert len(stored) == 3  # two, and one when there was room again

@@ -317,4 +317,4 @@ def test_it_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
         origins = json.loads(process.stdout.readline())
         assert Client(origins[MALL]).get(f"{origins[MALL]}/").status == 200
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
