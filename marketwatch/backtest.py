@@ -19,6 +19,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
 
+from marketwatch.commonness import commonness
+from marketwatch.disguises import disguises
 from marketwatch.errors import PackError, Place, RecordError
 from marketwatch.matcher import LEAD, Matcher, Tally, required_literals
 from marketwatch.records import Finding, Record, parse_record
@@ -36,7 +38,7 @@ from marketwatch.rulebook import (
     Words,
     walk,
 )
-from marketwatch.text import commonness, disguises, fold_word, is_han
+from marketwatch.text import fold_word, is_han
 
 Level = Literal["error", "warning"]
 

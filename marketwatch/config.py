@@ -29,6 +29,13 @@ def find_home() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+@cache
+def reference(name: str) -> tuple[tuple[str, ...], ...]:
+    """The rows of a table of data/reference/, parted at blanks; without comments."""
+    lines = (find_home() / "data" / "reference" / name).read_text("utf-8").splitlines()
+    return tuple(tuple(line.split()) for line in lines if line and not line.startswith("#"))
+
+
 class Settings(BaseSettings):
     """All settings. Sizes in bytes, times in seconds."""
 

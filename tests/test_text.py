@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from marketwatch.matcher import Matcher
 from marketwatch.records import Record
 from marketwatch.rulebook import DEFAULT_EVASION, Rulebook, Words
-from marketwatch.text import CLAUSE_END, disguises, fold, fold_word, letters, light, sounded, spellings
+from marketwatch.text import CLAUSE_END, fold, fold_word, light
 
 any_text = st.text(max_size=80)
 han = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=2, max_size=6)
@@ -72,30 +72,6 @@ def test_a_clause_end_is_never_folded_away() -> None:
     assert fold("特。供，电！鱼").text.count(CLAUSE_END) == 3
 
 
-@pytest.mark.parametrize(
-    ("kind", "word", "form"),
-    [
-        ("pinyin", "特供", "特gong"),
-        ("pinyin", "特供", "tegong"),
-        ("pinyin", "行业第一", "hang业第一"),
-        ("initials", "电子烟", "dzy"),
-        ("homophones", "微信", "薇信"),
-        ("homophones", "最低", "蕞低"),
-        ("split", "最强", "最弓虽"),
-        ("masked", "双色球", "双球"),
-    ],
-)
-def test_a_word_is_written_in_known_disguises(kind: str, word: str, form: str) -> None:
-    assert fold_word(form) in disguises(word, frozenset({kind}))
-
-
-@given(han)
-def test_a_disguise_is_never_the_word_itself(word: str) -> None:
-    forms = list(disguises(word, frozenset({"pinyin", "homophones", "split", "masked"})))
-    assert fold_word(word) not in forms
-    assert len(forms) == len(set(forms))
-
-
 def _matcher(word: str, evasion: frozenset[str] = DEFAULT_EVASION) -> Matcher:
     from pathlib import Path
 
@@ -145,35 +121,3 @@ def test_nothing_is_found_across_the_end_of_a_sentence(word: str, end: str, at: 
     if fold_word(word) in fold_word(parts[0]) or fold_word(word) in fold_word(parts[1]):
         return
     assert not _matcher(word).judge(Record(title=end.join(parts)))
-
-
-@given(st.text(alphabet="特供gongte1一第长 \n😀a", max_size=60))
-def test_sounds_and_spellings_keep_their_places(text: str) -> None:
-    folded = fold(text).text
-    assert len(sounded(folded)) == len(folded)
-    runs = letters(folded)
-    for spelling in spellings(folded, runs, 0, len(folded)):
-        line, *others = spelling.sounds.split(CLAUSE_END)
-        assert len(line) == len(spelling.slices) == len(spelling.spelled)
-        assert len(others) == len(spelling.seldom)
-        for other, (at, chars) in zip(others, spelling.seldom, strict=True):
-            assert spelling.spelled[at]
-            assert other == line[:at] + sounded(chars[0]) + line[at + 1 :]
-        ends = [end for _, end in spelling.slices]
-        assert [start for start, _ in spelling.slices[1:]] == ends[:-1]
-        for sound, (start, end), spelled in zip(line, spelling.slices, spelling.spelled, strict=True):
-            assert spelled or sound == sounded(folded[start:end])
-            assert CLAUSE_END not in folded[start:end]
-
-
-def test_letters_are_whole_runs_beside_characters() -> None:
-    text = fold("特gong 烟dan5 wei xiao liang zui低 v信 iphone").text
-    assert [text[start:end] for start, end in letters(text)] == ["gong", "dan", "weixiaoliangzui"]
-
-
-def test_no_folded_text_holds_the_code_of_a_syllable() -> None:
-    codes = set(sounded("特供你我他不是的一二三"))
-    every = "".join(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
-    held = set(fold(every).text)
-    assert not codes & held
-    assert not {chr(c) for c in range(0x2200, 0x23B0)} & held

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+from marketwatch.commonness import commonness
 from marketwatch.garbage import without_garbage_collection
 from marketwatch.matcher.batch import Batch
 from marketwatch.matcher.document import LEAD, Counted, Document
@@ -17,7 +18,6 @@ from marketwatch.matcher.expressions import required_literals
 from marketwatch.matcher.plan import Plan
 from marketwatch.records import Finding, Record
 from marketwatch.rulebook import Count, Rule, Rulebook, walk
-from marketwatch.text import commonness
 
 __all__ = ["BATCH", "LEAD", "Counted", "Judgement", "Matcher", "Tally", "counts", "required_literals"]
 

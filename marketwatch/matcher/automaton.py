@@ -14,22 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from daachorse import CharwiseDoubleArrayAhoCorasick
 
+from marketwatch.commonness import commonness, frequency
+from marketwatch.disguises import disguises, longest
 from marketwatch.matcher.table import Table
 from marketwatch.matcher.trie import Ints
-from marketwatch.text import (
-    HAN,
-    MAX_HEARD,
-    MIN_HEARD,
-    Passage,
-    Spelling,
-    commonness,
-    disguises,
-    fold_words,
-    frequency,
-    is_han,
-    longest,
-    sounded_words,
-)
+from marketwatch.sound import MAX_HEARD, MIN_HEARD, Spelling, sounded_words
+from marketwatch.text import HAN, Passage, fold_words, is_han
 
 EXPANDED = frozenset({"pinyin", "initials", "homophones", "masked"})
 """Disguises that are not undone in the text: the automaton holds the words written so."""

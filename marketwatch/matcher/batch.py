@@ -14,7 +14,8 @@ from marketwatch.matcher.automaton import Text
 from marketwatch.matcher.document import Bounds, Document
 from marketwatch.matcher.plan import Plan, Watched
 from marketwatch.records import Record
-from marketwatch.text import CLAUSE_END, Passage, Spelling, fold, letters, sounds_of, spellings, text_of
+from marketwatch.sound import Spelling, letters, sounds_of, spellings
+from marketwatch.text import CLAUSE_END, Passage, fold, text_of
 
 _MAX_KNOWN = 100_000
 _MAX_SPELLINGS = 64  # of a record

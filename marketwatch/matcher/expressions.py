@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import re2
 
-from marketwatch.text import commonness, fold_word
+from marketwatch.commonness import commonness
+from marketwatch.text import fold_word
 
 
 class Expression(NamedTuple):

@@ -20,7 +20,8 @@ from marketwatch.matcher.automaton import (
 )
 from marketwatch.matcher.table import Table
 from marketwatch.matcher.trie import Finds, Ints, Trie
-from marketwatch.text import CLAUSE_END, MAX_HEARD, Passage, points
+from marketwatch.sound import MAX_HEARD
+from marketwatch.text import CLAUSE_END, Passage, points
 
 _END = itemgetter(1)  # what is found, and told, comes in this order
 _MAX_HEARD_HITS = 65_536
