@@ -29,7 +29,8 @@ from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 from marketwatch.backtest import bench
 from marketwatch.matcher import Matcher
 from marketwatch.records import Record
-from marketwatch.rulebook import Rulebook, Words, walk
+from marketwatch.rulebook import Rulebook
+from marketwatch.rulebook.model import Words, walk
 from marketwatch.scan import scan
 
 ROUNDS, BLOCK, LOADINGS = 5, 512, 3

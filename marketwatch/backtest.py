@@ -24,7 +24,8 @@ from marketwatch.disguises import disguises
 from marketwatch.errors import PackError, Place, RecordError
 from marketwatch.matcher import LEAD, Matcher, Tally, required_literals
 from marketwatch.records import Finding, Record, parse_record
-from marketwatch.rulebook import (
+from marketwatch.rulebook import Rulebook
+from marketwatch.rulebook.model import (
     EVASIONS,
     AnyOf,
     Compare,
@@ -34,7 +35,6 @@ from marketwatch.rulebook import (
     Not,
     Regex,
     Rule,
-    Rulebook,
     Words,
     walk,
 )

@@ -279,9 +279,11 @@ def schema(what: Annotated[str, typer.Argument(help="record、platform、rules �
         return pack_schema()
 
     def rules() -> Any:
-        from marketwatch.rulebook import pack_schema
+        from marketwatch.config import settings
+        from marketwatch.rulebook import Rulebook
+        from marketwatch.rulebook.schema import pack_schema
 
-        return pack_schema()
+        return pack_schema(Rulebook.load(settings().rules_dir))
 
     def campaign() -> Any:
         from marketwatch.campaigns import Campaign

@@ -124,7 +124,7 @@ def explain(rule: Annotated[str, typer.Argument(help="规则编号。")], rules:
 @app.command()
 def schema() -> None:
     """规则包的 JSON Schema，供编辑器提示。"""
-    from marketwatch.rulebook import pack_schema
+    from marketwatch.rulebook.schema import pack_schema
 
     typer.echo(json.dumps(pack_schema(_book()), ensure_ascii=False, indent=2))
 

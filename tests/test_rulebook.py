@@ -9,7 +9,8 @@ import pytest
 from marketwatch.backtest import example_record
 from marketwatch.config import find_home
 from marketwatch.matcher import Matcher
-from marketwatch.rulebook import LiveRulebook, Rulebook, pack_schema
+from marketwatch.rulebook import LiveRulebook, Rulebook
+from marketwatch.rulebook.schema import pack_schema
 
 GOOD = """- id: special-1
   topic: special_supply
@@ -88,6 +89,17 @@ def test_all_faults_are_told_and_sound_rules_stand(tmp_path: Path) -> None:
     book = Rulebook.load(rules(tmp_path, GOOD + broken + more))
     assert [rule.id for rule in book.rules] == ["special-1"]
     assert len(book.faults) == 2
+
+
+@pytest.mark.parametrize(
+    "table", ["", "- special_supply\n", "special_supply: 特供\n", "special_supply: {title: 特供\n"]
+)
+def test_a_malformed_table_is_a_fault(tmp_path: Path, table: str) -> None:
+    path = rules(tmp_path) / "topics.yaml"
+    path.write_text(table, "utf-8")
+    place = Rulebook.load(tmp_path).faults[0].place
+    assert place
+    assert place.file == str(path)
 
 
 def test_an_id_given_twice_is_a_fault(tmp_path: Path) -> None:

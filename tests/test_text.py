@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from marketwatch.matcher import Matcher
 from marketwatch.records import Record
-from marketwatch.rulebook import DEFAULT_EVASION, Rulebook, Words
+from marketwatch.rulebook import Rulebook
+from marketwatch.rulebook.model import DEFAULT_EVASION, Words
 from marketwatch.text import CLAUSE_END, fold, fold_word, light
 
 any_text = st.text(max_size=80)
@@ -76,7 +77,7 @@ def _matcher(word: str, evasion: frozenset[str] = DEFAULT_EVASION) -> Matcher:
     from pathlib import Path
 
     from marketwatch.errors import Place
-    from marketwatch.rulebook import Rule
+    from marketwatch.rulebook.model import Rule
 
     rule = Rule("r-1", "p", "t", "题", Words((word,)), Place("x"), evasion=evasion)
     return Matcher(Rulebook(Path(), (rule,), (), "0"))

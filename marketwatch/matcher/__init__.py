@@ -17,7 +17,8 @@ from marketwatch.matcher.document import LEAD, Counted, Document
 from marketwatch.matcher.expressions import required_literals
 from marketwatch.matcher.plan import Plan
 from marketwatch.records import Finding, Record
-from marketwatch.rulebook import Count, Rule, Rulebook, walk
+from marketwatch.rulebook import Rulebook
+from marketwatch.rulebook.model import Count, Rule, walk
 
 __all__ = ["BATCH", "LEAD", "Counted", "Judgement", "Matcher", "Tally", "counts", "required_literals"]
 

@@ -20,7 +20,7 @@ from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, alterna
 from marketwatch.matcher.routes import Clause, Route, UnderWay
 from marketwatch.matcher.sweep import Glance
 from marketwatch.records import Finding, Record, Tier
-from marketwatch.rulebook import (
+from marketwatch.rulebook.model import (
     All,
     AnyOf,
     Compare,

@@ -24,7 +24,8 @@ from marketwatch.matcher.routes import Clause, Key, Route, Routes
 from marketwatch.matcher.sweep import Sweep
 from marketwatch.matcher.trie import Ints
 from marketwatch.records import Record
-from marketwatch.rulebook import (
+from marketwatch.rulebook import Rulebook
+from marketwatch.rulebook.model import (
     All,
     AnyOf,
     Compare,
@@ -37,7 +38,6 @@ from marketwatch.rulebook import (
     Not,
     Regex,
     Rule,
-    Rulebook,
     Shown,
     Words,
     walk,
