@@ -12,6 +12,7 @@ import numpy as np
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Text
 from marketwatch.matcher.document import Bounds, Document
+from marketwatch.matcher.fields import texts_of
 from marketwatch.matcher.plan import Plan, Watched
 from marketwatch.records import Record
 from marketwatch.sound import Spelling, letters, sounds_of, spellings
@@ -113,19 +114,3 @@ def _state(value: Any, watched: Watched) -> int:
         verdict = values.number_state(str(value), kinds)
         filled |= valid if verdict == "valid" else invalid if verdict == "invalid" else 0
     return filled
-
-
-def texts_of(record: Record) -> list[str]:
-    """The texts of a record that are judged."""
-    out = [text for text in (record.title, record.description) if text]
-    if record.attributes:
-        out += [text for text in record.attributes.values() if text]
-    if record.image_text:
-        out += record.image_text
-    if record.sku_prices:
-        out += record.sku_prices
-    if record.shop is not None and record.shop.name:
-        out.append(record.shop.name)
-    if record.comments:
-        out += record.comments
-    return out

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
-from decimal import Decimal
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
-from marketwatch import identifiers
 from marketwatch.matcher import values
 from marketwatch.matcher.automaton import Place, Sight, Text
 from marketwatch.matcher.expressions import ONE_OF, Expression
-from marketwatch.matcher.plan import SPECIAL, Compiled, Exemption, Plan, alternation
+from marketwatch.matcher.fields import FLOWING, Fields, Witness, Witnesses, text_names
+from marketwatch.matcher.plan import Compiled, Exemption, Plan, alternation
 from marketwatch.matcher.routes import Clause, Route, UnderWay
 from marketwatch.matcher.sweep import Glance
+from marketwatch.matcher.verify import is_bounded, verified
 from marketwatch.records import Finding, Record, Tier
 from marketwatch.rulebook.model import (
     All,
@@ -41,9 +39,7 @@ from marketwatch.text import (
     CLAUSE_END,
     Folded,
     fold_word,
-    is_han,
     light,
-    light_char,
 )
 
 DENIAL = 4  # characters before a word within which a negation denies it
@@ -53,7 +49,6 @@ _TRUST = {
     "separators": 0.95, "variants": 0.95, "repeats": 0.9, "pinyin": 0.9, "split": 0.9, "homophones": 0.8,
     "initials": 0.75, "masked": 0.75, "invisible": 1.0,
 }  # fmt: skip
-_MAX_GAP = 4
 _MAX_PLACES = 2000
 _MAX_WINDOWS = 16
 _MAX_WITNESSES = 8
@@ -68,21 +63,6 @@ class Hit(NamedTuple):
     fstart: int
     fend: int
     evasion: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """Why a rule holds: a place in a text, or a field and what it shows."""
-
-    field: str
-    text: str = ""
-    start: int | None = None
-    end: int | None = None
-    evasion: tuple[str, ...] = ()
-    remote: bool = False  # stands in what others wrote
-
-
-Witnesses = tuple[Witness, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +88,6 @@ def _effort(condition: Condition) -> int:
 @cache
 def _cheapest_first(parts: tuple[Condition, ...]) -> tuple[Condition, ...]:
     return tuple(sorted(parts, key=_effort))
-
-
-ABSENT: Any = object()
 
 
 class Bounds(NamedTuple):
@@ -144,14 +121,17 @@ class Document:
         self.first, self.last, *whole = bounds
         self.whole = (whole[0], whole[1])
         self._hits: dict[tuple[int, int], _Hits] = {}
-        self._fields: dict[str, list[Any] | None] = {}
         # By rule: slices of the folded text that bear on it, and what was seen there.
         self._windows: dict[int, list[tuple[int, int]]] = {}
         self._near: dict[int, Sight] = {}
 
     @cached_property
+    def fields(self) -> Fields:
+        return Fields(self.plan, self.record)
+
+    @cached_property
     def names(self) -> list[str]:
-        return _text_names(self.record)
+        return text_names(self.record)
 
     @cached_property
     def starts(self) -> list[int]:
@@ -248,114 +228,20 @@ class Document:
         seen: set[tuple[int, int]] = set()
         for start, end, kind in places[:_MAX_PLACES]:
             if (start, end) not in seen:  # the plain word comes first
-                hit = self._verify(start, end, kind)
-                if hit is not None and all(e in allowed or e == "invisible" for e in hit.evasion):
+                found = verified(self.folded, start, end, kind)
+                if found and all(e in allowed or e == "invisible" for e in found.evasion):
                     seen.add((start, end))
-                    yield hit
-
-    def _verify(self, fstart: int, fend: int, kind: str) -> Hit | None:
-        """The hit with its exact place, or None where what stands between its characters, or around it, says that
-        it is not the word."""
-        start, end = self.folded.span(fstart, fend)
-        number = bisect_right(self.starts, start) - 1
-        original = self.joined[start:end]
-        body = self.folded.text[fstart:fend]
-        if original == body and not kind and not body[0].isascii() and not body[-1].isascii():
-            return Hit(number, start, end, fstart, fend, ())
-        evasion: list[str] = [kind] if kind else []
-        if not _stands_alone(self.joined, start, end, body):
-            return None
-        if len(original) != fend - fstart:
-            gap = self._gaps(fstart, fend, start, end, kind)
-            if gap is None:
-                return None
-            if gap and gap not in evasion:
-                evasion.append(gap)
-        elif kind == "masked" and "x" not in body:
-            return None
-        if not kind and self._is_variant(fstart, fend, body):
-            evasion.append("variants")
-        if kind == "homophones" and not self._is_broken(start, end):
-            return None
-        return Hit(number, start, end, fstart, fend, tuple(evasion))
-
-    def _is_variant(self, fstart: int, fend: int, body: str) -> bool:
-        """Whether more than width and case had to be undone."""
-        for at, plain in zip(self.folded.offsets[fstart:fend].tolist(), body, strict=True):
-            char = self.joined[at]
-            if char != plain and light_char(char) != char.lower() and not "\uff01" <= char <= "\uff5e":
-                return True
-        return False
-
-    def _gaps(self, fstart: int, fend: int, start: int, end: int, kind: str) -> str | None:
-        """What kind of disguise the gaps are ("" for none that counts), or None where they part two words."""
-        offsets = self.folded.offsets[fstart:fend].tolist()
-        if self._spaced_out(offsets):
-            return "separators"
-        visible = ambiguous = False
-        for i in range(len(offsets) - 1):
-            left, right = offsets[i], offsets[i + 1]
-            if right - left == 1:
-                continue
-            gap = self.joined[left + 1 : right]
-            if kind == "repeats" and all(is_han(c) for c in gap):
-                continue
-            signs = [c for c in gap if not _INVISIBLE.match(c)]
-            if not signs:
-                continue
-            visible = True
-            if len(signs) > _MAX_GAP or (self.joined[left].isascii() and self.joined[right].isascii()):
-                return None if kind != "pinyin" or len(signs) > 1 else "separators"
-            if any(c in _AMBIGUOUS for c in signs):
-                ambiguous = True
-                if kind != "masked" and not self._parts_nothing(left, right, start, end):
-                    return None
-        if kind == "masked" and (not visible or ambiguous):
-            return None
-        return "separators" if visible else "invisible"
-
-    def _spaced_out(self, offsets: list[int]) -> bool:
-        """Whether one and the same sign stands between all characters of a word of some length, R*E*L*X, or dots between
-        some letters: V.X."""
-        word, signs = (self.joined[offsets[0] + odd : offsets[-1] + 1 : 2] for odd in (0, 1))
-        return (
-            (
-                len(offsets) > 3
-                or (len(offsets) > 1 and signs[0] in _DOTS and word.isascii() and word.isalpha())
-            )
-            and offsets[-1] - offsets[0] == 2 * (len(offsets) - 1)
-            and offsets == list(range(offsets[0], offsets[-1] + 1, 2))
-            and len(set(signs)) == 1
-            and not signs[0].isspace()
-        )
-
-    def _parts_nothing(self, left: int, right: int, start: int, end: int) -> bool:
-        """Whether an ambiguous sign (blank, slash, hyphen …) stands inside the word rather than between two others:
-        neither side may take part of a longer word there."""
-        before = _clause_before(self.joined, left + 1)
-        after = _clause_after(self.joined, right)
-        return _cut_at(before, len(before) - (left + 1 - start)) and _cut_at(after, end - right)
-
-    def _is_broken(self, start: int, end: int) -> bool:
-        """Whether the tokenizer finds no ordinary word reaching over the edges of this slice, nor one that fills it."""
-        before, after = _clause_before(self.joined, start), _clause_after(self.joined, end)
-        window = before + self.joined[start:end] + after
-        first, last = len(before), len(before) + end - start
-        position = 0
-        for token in _tokens(window):
-            stop = position + len(token)
-            across = position < first or stop > last or (position, stop) == (first, last)
-            if len(token) > 1 and position < last and stop > first and across:
-                return False
-            position = stop
-        return True
+                    field = bisect_right(self.starts, found.start) - 1
+                    yield Hit(field, found.start, found.end, start, end, found.evasion)
 
     # rules
 
     def holds(self, compiled: Compiled) -> Witnesses | None:
         """Why a rule in scope holds, or None."""
         rule = compiled.rule
-        if (rule.valid_from and self.day < rule.valid_from) or (rule.valid_to and self.day > rule.valid_to):
+        if (rule.valid_from and self.fields.day < rule.valid_from) or (
+            rule.valid_to and self.fields.day > rule.valid_to
+        ):
             return None
         found = self._eval(rule.when, compiled)
         return None if found is None or self._excepted(compiled) else found
@@ -363,10 +249,6 @@ class Document:
     def _excepted(self, compiled: Compiled) -> bool:
         """Whether the record says anywhere what voids the rule."""
         return any(not self._denied(hit) for group in compiled.anywhere for hit in self.hits(group, compiled))
-
-    @cached_property
-    def day(self) -> date:
-        return self.record.crawl_date or date.today()
 
     def _eval(self, condition: Condition, compiled: Compiled) -> Witnesses | None:
         match condition:
@@ -388,15 +270,17 @@ class Document:
             case Not(part=part):
                 return () if self._eval(part, compiled) is None else None
             case Shown():
-                return self._shown(condition)
+                return self.fields.state(condition)
+            case Compare(regex=""):
+                return self.fields.compare(condition)
             case Compare():
                 return self._compare(condition, compiled)
             case DateIs():
-                return self._date(condition)
+                return self.fields.dated(condition)
             case Identifier():
-                return self._identifier(condition)
+                return self.fields.identifier(condition, self.joined[self.first : self.last])
             case Differs():
-                return self._differs(condition)
+                return self.fields.differs(condition)
             case Count():
                 return ()
 
@@ -486,10 +370,24 @@ class Document:
         window = self.folded.text[max(0, start) : end]
         return any(fold_word(char) in window for char in chars)
 
+    def _compare(self, c: Compare, compiled: Compiled) -> Witnesses | None:
+        """A number of the text that an expression reads."""
+        bound = self.fields.bound(c)
+        for hit, match in self._matches(compiled.regexes[c.regex], compiled):
+            number = values.number(match.group(1))
+            if (
+                number is not None
+                and values.holds(c.op, number, bound)
+                and self._in_fields(hit, (), compiled)
+                and not self._void(hit, compiled)
+            ):
+                return (self._witness(hit),)
+        return None
+
     def _distance(self, one: Hit, other: Hit) -> int:
         """Folded characters between two hits; far apart where they stand in different fields, but a description goes
         on where its title ends."""
-        if one.field != other.field and not (one.field + other.field == 1 and self.names[:2] == _FLOWING):
+        if one.field != other.field and not (one.field + other.field == 1 and self.names[:2] == FLOWING):
             return 1 << 30
         return max(0, other.fstart - one.fend, one.fstart - other.fend)
 
@@ -543,7 +441,7 @@ class Document:
         return not compiled.fields or kind in compiled.fields
 
     def _void(self, hit: Hit, compiled: Compiled) -> bool:
-        if compiled.rule.boundary and not hit.evasion and not self._bounded(hit):
+        if compiled.rule.boundary and not hit.evasion and not is_bounded(self.joined, hit.start, hit.end):
             return True
         for exception in compiled.excepts:
             if exception.group < 0:
@@ -579,160 +477,11 @@ class Document:
             return bool(pattern.search(left if exception.kind == "before" else right))
         return bool(pattern.search(left) or pattern.search(right))
 
-    def _bounded(self, hit: Hit) -> bool:
-        """Whether the word begins and ends where the tokenizer cuts."""
-        before, after = _clause_before(self.joined, hit.start), _clause_after(self.joined, hit.end)
-        window = before + self.joined[hit.start : hit.end] + after
-        return _cut_at(window, len(before)) and _cut_at(window, len(before) + hit.end - hit.start)
-
-    # fields
-
-    def raw_value(self, path: str) -> Any:
-        """The value of a record path, or ABSENT where it was not collected."""
-        current: Any = self.record
-        for part in path.split("."):
-            if current is None or part not in getattr(current, "model_fields_set", ()):
-                return ABSENT
-            current = getattr(current, part)
-        return current
-
-    def shown(self, path: str) -> list[Any] | None:
-        """What the page shows at a field (each value of a list or attribute group), or None: not collected."""
-        if path not in self._fields:
-            self._fields[path] = self._look(path)
-        return self._fields[path]
-
-    def _look(self, path: str) -> list[Any] | None:
-        base, bracket, kind = path.rstrip("]").partition("[")
-        if base.startswith("shop.permits"):
-            permits = self.raw_value("shop.permits")
-            if permits is ABSENT:
-                return None
-            if bracket:
-                pattern = self.plan.book.permits[kind]
-                permits = [
-                    p for p in permits or () if pattern.search(f"{p.type or ''} {p.no or ''} {p.scope or ''}")
-                ]
-            column = base.removeprefix("shop.permits").lstrip(".")
-            if not column:
-                return list(permits or ())
-            return [getattr(p, column) for p in permits or () if column in p.model_fields_set] or None
-        if path in SPECIAL or base.startswith("shop."):
-            value = self.raw_value(path)
-            return None if value is ABSENT else [value]
-        name = path.removeprefix("attributes.")
-        found = [
-            text
-            for key, text in (self.record.attributes or {}).items()
-            if key == name or name in self.plan.attribute_groups(key)
-        ]
-        return found or None
-
-    def values(self, path: str) -> list[Any]:
-        return [value for value in self.shown(path) or () if not values.is_empty(value)]
-
-    def value(self, path: str) -> Any:
-        return next(iter(self.values(path)), None)
-
-    def _shown(self, condition: Shown) -> Witnesses | None:
-        for path in condition.fields:
-            shown = self.shown(path)
-            if condition.state == "absent":
-                if shown is None:
-                    return ()
-            elif shown is not None:
-                filled = [value for value in shown if not values.is_empty(value)]
-                if condition.state == "present" and filled:
-                    return (Witness(path, values.show(filled[0])),)
-                if condition.state == "empty" and not filled:
-                    return (Witness(path, ""),)
-        return None
-
-    def _compare(self, c: Compare, compiled: Compiled) -> Witnesses | None:
-        bound = c.number if c.percent is None else self._share(c)
-        if c.regex:
-            for hit, match in self._matches(compiled.regexes[c.regex], compiled):
-                number = values.number(match.group(1))
-                if (
-                    number is not None
-                    and values.holds(c.op, number, bound)
-                    and self._in_fields(hit, (), compiled)
-                    and not self._void(hit, compiled)
-                ):
-                    return (self._witness(hit),)
-            return None
-        factor: Decimal | None = Decimal(1)
-        if c.times:
-            factor = values.number(self.value(c.times))
-        for value in self._numbers(c.field):
-            if factor is not None and bound is not None and values.holds(c.op, value * factor, bound):
-                return (Witness(c.field, str(value)),)
-        return None
-
-    def _numbers(self, path: str) -> list[Decimal]:
-        value = self.value(path)
-        if path == "sku_prices" and isinstance(value, dict):
-            return list(value.values())
-        return [n for v in self.values(path) if (n := values.number(v)) is not None]
-
-    def _share(self, c: Compare) -> Decimal | None:
-        """The percentage of another field, or of the price history of the days before the record's."""
-        assert c.percent is not None
-        if c.of.startswith("price_history."):
-            since = self.day - timedelta(days=c.days or 36500)
-            prices = [price for day, price in self.record.price_history or () if since <= day < self.day]
-            if not prices:
-                return None
-            base: Decimal | None = max(prices) if c.of.endswith("max") else min(prices)
-        else:
-            base = values.number(self.value(c.of))
-        return None if base is None else base * c.percent / 100
-
-    def _date(self, c: DateIs) -> Witnesses | None:
-        for value in self.values(c.field) if c.field != "crawl_date" else [self.day]:
-            day = values.day(value)
-            if day is None:
-                continue
-            before, since = self._bound(c.before), self._bound(c.since)
-            if (c.before is not None and (before is None or day >= before)) or (
-                c.since is not None and (since is None or day < since)
-            ):
-                continue
-            if c.within_days is not None and not 0 <= (day - self.day).days <= c.within_days:
-                continue
-            return (Witness(c.field, values.show(value)),) if c.field != "crawl_date" else ()
-        return None
-
-    def _bound(self, bound: str | date | None) -> date | None:
-        if isinstance(bound, str):
-            return self.day if bound == "crawl_date" else values.day(self.value(bound))
-        return bound
-
-    def _identifier(self, c: Identifier) -> Witnesses | None:
-        if c.field == "text":
-            verdict = identifiers.judge(self.joined[self.first : self.last][:20_000], c.kinds, self.day.year)
-            return (Witness("text", verdict.value),) if verdict.state == c.state else None
-        for value in self.values(c.field):
-            verdict = identifiers.judge(str(value), c.kinds, self.day.year)
-            if verdict.state == c.state:
-                return (Witness(c.field, str(value)),)
-        return None
-
-    def _differs(self, c: Differs) -> Witnesses | None:
-        left, right = (self.values(path) for path in c.fields)
-        if not left or not right:
-            return None
-        same = values.same_name if c.sort == "names" else values.same_address
-        for other in right:
-            if not any(same(str(one), str(other)) for one in left):
-                return (Witness(c.fields[1], str(other)), Witness(c.fields[0], str(left[0])))
-        return None
-
     # findings
 
     def counted(self, rule: Rule, count: Count, witnesses: Witnesses) -> Iterator[Counted]:
-        value = values.normal_value(count.distinct, self.value(count.distinct))
-        for key in self.values(count.by):
+        value = values.normal_value(count.distinct, self.fields.value(count.distinct))
+        for key in self.fields.values(count.by):
             if key and value:
                 finding = self.finding(rule, (Witness(count.by, str(key)), *witnesses))
                 yield Counted(rule.id, values.normal_value(count.by, key), value, count.at_least, finding)
@@ -799,71 +548,3 @@ class _Hits:
                 self._known.append(hit)
             yield self._known[at]
             at += 1
-
-
-def _text_names(record: Record) -> list[str]:
-    """The names of their fields, in the same order."""
-    shop = record.shop is not None and record.shop.name
-    return [
-        *(name for name in _FLOWING if getattr(record, name)),
-        *(f"attributes.{key}" for key, text in (record.attributes or {}).items() if text),
-        *(f"image_text.{i}" for i in range(len(record.image_text or ()))),
-        *(f"sku_prices.{name}" for name in record.sku_prices or ()),
-        *(("shop.name",) if shop else ()),
-        *(f"comments.{i}" for i in range(len(record.comments or ()))),
-    ]
-
-
-_FLOWING = ["title", "description"]
-_INVISIBLE = re.compile("[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")  # fmt: skip
-_AMBIGUOUS = frozenset(" \t\u00a0\u3000/|\\-—–+&·.()（）[]【】「」『』《》<>\"“”'‘’:：")
-
-
-def _stands_alone(text: str, start: int, end: int, body: str) -> bool:
-    """Whether a word that begins or ends with a Latin letter or digit is not a piece of a longer run of them."""
-    first, last = body[0], body[-1]
-    if first.isascii() and first.isalnum() and start > 0:
-        other = light_char(text[start - 1])
-        if other.isascii() and (
-            (other.isalpha() and first.isalpha()) or (other.isdigit() and first.isdigit())
-        ):
-            return False
-    if last.isascii() and last.isalnum() and end < len(text):
-        other = light_char(text[end])
-        if other.isascii() and ((other.isalpha() and last.isalpha()) or (other.isdigit() and last.isdigit())):
-            return False
-        if last.isdigit() and other in "十百千万亿零一二三四五六七八九":
-            return False
-    return True
-
-
-_WINDOW = 16
-_DOTS = frozenset(".·•*")
-_CLAUSE = re.compile("[\n\r。！？；，、,;!?…]")
-
-
-def _clause_before(text: str, end: int) -> str:
-    return _CLAUSE.split(text[max(0, end - _WINDOW) : end])[-1]
-
-
-def _clause_after(text: str, start: int) -> str:
-    return _CLAUSE.split(text[start : start + _WINDOW], 1)[0]
-
-
-@lru_cache(maxsize=4096)
-def _tokens(text: str) -> tuple[str, ...]:
-    import rjieba  # its dictionary takes a tenth of a second to load, and few records need it
-
-    return tuple(rjieba.cut(text, False))
-
-
-def _cut_at(text: str, position: int) -> bool:
-    """Whether the tokenizer cuts `text` at `position`."""
-    if position <= 0 or position >= len(text):
-        return True
-    at = 0
-    for token in _tokens(text):
-        at += len(token)
-        if at >= position:
-            return at == position
-    return True
