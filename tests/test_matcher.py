@@ -121,6 +121,26 @@ def flags(tmp_path: Path, body: str, **fields: Any) -> bool:
             {"shop": {"address": "松间路149号", "permits": [{"address": "五和大道501号"}]}},
             True,
         ),
+        (
+            "when: {differs: {addresses: [shop.address, shop.permits.address]}}",
+            {
+                "shop": {
+                    "address": "三明市沙县区汽车站后院7号棚",
+                    "permits": [{"address": "三明市沙县区建国路31号"}],
+                }
+            },
+            True,
+        ),
+        (
+            "when: {differs: {addresses: [shop.address, shop.permits.address]}}",
+            {
+                "shop": {
+                    "address": "三明市三元区东新菜市场二区19号",
+                    "permits": [{"address": "福建省三明市三元区东新菜市场2区19号摊"}],
+                }
+            },
+            False,
+        ),
         ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机"}, True),
         ("when: {all: [{word: 电鱼}, {not: {word: 玩具}}]}", {"title": "电鱼机 玩具"}, False),
         ("when: {word: 电鱼, in: title}", {"title": "x", "description": "电鱼"}, False),

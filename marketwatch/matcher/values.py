@@ -6,7 +6,7 @@ import re
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from marketwatch import identifiers
 from marketwatch.records import EMPTY_WORDS
@@ -93,7 +93,7 @@ _ROAD = re.compile(
 )
 
 
-_WRITTEN_NUMBER = re.compile("[零〇一二两三四五六七八九十百]+(?=[之号楼层室栋幢弄座巷单])")
+_WRITTEN_NUMBER = re.compile("[零〇一二两三四五六七八九十百]+(?=[之号楼层室栋幢弄座巷单区期])")
 
 
 def _in_digits(found: re.Match[str]) -> str:
@@ -113,31 +113,60 @@ def _plain(address: str) -> str:
     return "".join([light_char(char) for char in _WRITTEN_NUMBER.sub(_in_digits, address) if char.isalnum()])
 
 
+_REGION = re.compile(
+    r"(?:.{1,8}?(?:省|自治区))?(?:.{1,8}?(?:市(?!场)|州|盟))?(?P<district>[\u4e00-\u9fff]{1,6}?(?:(?<![小园社片])区|县区?|旗))?"
+)
+_NUMBER = re.compile(r"(?<![层楼室铺位座栋幢区摊档馆厅厦场期\d])(\d+)号")
+
+
+class _Address(NamedTuple):
+    """What of an address can be told: road and number, district; what is left without region and numbers, and its house number."""
+
+    road: str
+    number: str
+    district: str
+    local: str
+    house: str
+
+
 @lru_cache(maxsize=4096)
-def _address(text: str) -> tuple[str, str, str]:
-    """Road, number, and the district an address names, as far as they can be told."""
+def _address(text: str) -> _Address:
     plain = _plain(text)
-    district = re.search(r"[\u4e00-\u9fff]{1,6}?(?:区|县|旗)", plain.split("市")[-1])
-    match = _ROAD.match(plain)
-    if not match:
-        return plain, "", district[0] if district else ""
-    return match["road"], match["number"], district[0] if district else ""
+    region = cast("re.Match[str]", _REGION.match(plain))
+    local = plain[region.end() :]
+    road, house = _ROAD.match(plain), _NUMBER.search(local)
+    return _Address(
+        road["road"] if road else plain,
+        road["number"] if road else "",
+        region["district"] or "",
+        re.sub(r"\d|号", "", local),
+        house[1] if house else "",
+    )
+
+
+def _shared(one: str, other: str) -> float:
+    """The share of the shorter one's characters that the longer one has, too."""
+    return sum(char in other for char in one) / max(1, min(len(one), len(other)))
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether two addresses may be one place; only a different road, number or district tells them apart."""
+    """Whether two addresses may be one place; only a different district, road or number tells them apart: a mall or a
+    market may stand at any number of its road."""
     a, b = _plain(one), _plain(other)
     if a in b or b in a:
         return True
-    (road, number, district), (road2, number2, district2) = _address(one), _address(other)
-    if not number or not number2:
-        common = sum(c in b for c in a) / max(1, min(len(a), len(b)))
-        return common > 0.6
-    if district and district2 and district != district2:
+    left, right = _address(one), _address(other)
+    if left.district and right.district and left.district != right.district:
         return False
-    return number == number2 and (road.endswith(road2) or road2.endswith(road))
+    if left.number and right.number:
+        return left.number == right.number and (
+            left.road.endswith(right.road) or right.road.endswith(left.road)
+        )
+    if left.house and right.house and left.house != right.house and _shared(left.local, right.local) < 0.4:
+        return False
+    return _shared(a, b) > 0.6
 
 
 def _address_key(text: str) -> str:
-    road, number, district = _address(text)
-    return f"{district}|{road}|{number}" if number else _plain(text)
+    known = _address(text)
+    return f"{known.district}|{known.road}|{known.number}" if known.number else _plain(text)
