@@ -77,6 +77,14 @@ def _is_noise(code: int) -> bool:
     return unicodedata.category(char)[0] in "CZMP" or unicodedata.category(char) in ("So", "Sk", "Sm", "Sc")
 
 
+def _is_simplified(char: str) -> bool:
+    """Whether a character is one of simplified Chinese, by GB/T 2312."""
+    try:
+        return bool(char.encode("gb2312"))
+    except UnicodeEncodeError:
+        return False
+
+
 # Everything outside these ranges is one script of letters that stand for themselves.
 _MIXED = (
     (0, 0x3400),
@@ -91,11 +99,12 @@ _MIXED = (
 @cache
 def _tables() -> tuple[Table, Table]:
     """Per code point: its light form (always one character), and its full form (0: dropped)."""
-    characters = files("opencc").joinpath("dictionary/TSCharacters.txt").read_bytes()
-    return kept((b"folding", characters), lambda: _folding(characters.decode()))
+    folder = files("opencc").joinpath("dictionary")
+    read = [folder.joinpath(f"{name}.txt").read_bytes() for name in ("TSCharacters", "JPVariants")]
+    return kept((b"folding", *read), lambda: _folding(*map(bytes.decode, read)))
 
 
-def _folding(characters: str) -> tuple[Table, Table]:
+def _folding(characters: str, variants: str) -> tuple[Table, Table]:
     light = np.arange(0x110000, dtype=np.uint32)
     noise = np.zeros(0x110000, dtype=bool)
     noise[0xD800:0xE000] = noise[0xE000:0xF900] = noise[0xE0000:0x110000] = True
@@ -114,6 +123,11 @@ def _folding(characters: str) -> tuple[Table, Table]:
             len(traditional) == 1 and simple and (traditional > "\uffff" or simple[0] <= "\uffff")
         ):  # see _short_table
             light[ord(traditional)] = ord(simple[0])
+    for line in variants.splitlines():
+        traditional, _, forms = line.partition("\t")
+        for form in forms.split():
+            if len(traditional) == len(form) == 1 and not _is_simplified(form):
+                light[ord(form)] = light[ord(traditional)]
     for letter, alikes in _LOOKALIKES.items():
         light[[ord(c) for c in alikes]] = ord(letter)
         noise[[ord(c) for c in alikes]] = False

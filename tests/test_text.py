@@ -21,6 +21,8 @@ han = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_siz
     [
         ("Ｖ信", "v信"),
         ("電子菸", "电子烟"),
+        ("髪菜", "发菜"),
+        ("売薬", "卖药"),
         ("特 供", "特供"),
         ("弓★弩", "弓弩"),
         ("微\u200b信", "微信"),
