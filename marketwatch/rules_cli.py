@@ -50,7 +50,7 @@ def _records(path: Path) -> Iterator[Record]:
 @app.command()
 def lint(rules: Folder = None, as_json: AsJson = False) -> None:
     """检查规则包：写错、写重、太宽、缺例子、已过期、永远不会命中……"""
-    from marketwatch.backtest import lint as check
+    from marketwatch.lint import lint as check
 
     remarks = check(_book(rules))
     for one in remarks:

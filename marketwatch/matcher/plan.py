@@ -249,9 +249,7 @@ class Plan:
         self.rules = []
         for number, name, groups, *rest in named:
             rule = book.by_id[name]
-            words = dict(
-                zip((part for part in walk(rule.when) if isinstance(part, Words)), groups, strict=True)
-            )
+            words = dict(zip(rule.leaves(), groups, strict=True))
             self.rules.append(Compiled(number, rule, words, *rest))
         self.book = book
 

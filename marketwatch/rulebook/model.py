@@ -194,6 +194,10 @@ class Rule:
     flag: tuple[Example, ...] = ()
     passes: tuple[Example, ...] = ()
 
+    def leaves(self) -> Iterator[Words]:
+        """Its conditions on words."""
+        return (part for part in walk(self.when) if isinstance(part, Words))
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
