@@ -29,8 +29,9 @@ Short = npt.NDArray[np.uint16]
 Evasion = Literal[
     "separators", "variants", "repeats", "pinyin", "initials", "homophones", "split", "masked", "invisible"
 ]
-"""How a word was disguised. `separators`: signs between its characters; `variants`: look-alike, traditional, circled
-letters, emoji, numerals; `masked`: one inner character replaced by a sign; the rest as named."""
+"""How a word was disguised. `separators`: signs, a lone letter or picture between its characters; `variants`:
+look-alike, traditional, circled letters, emoji, numerals; `masked`: one inner character replaced by a sign; the rest
+as named."""
 
 CLAUSE_END = "\n"
 _BETWEEN = "\ue000"  # no folded text holds it
@@ -44,12 +45,17 @@ _LOOKALIKES = {
     "1": "➀➊❶", "2": "➁➋❷", "3": "➂➌❸", "4": "➃➍❹", "5": "➄➎❺", "6": "➅➏❻", "7": "➆➐❼", "8": "➇➑❽", "9": "➈➒❾",
 }  # fmt: skip
 _EMOJI = {
-    "枪": "🔫", "刀": "🔪🗡", "弓": "🏹", "弹": "💣", "药": "💊", "针": "💉", "烟": "🚬🚭", "酒": "🍺🍷🍶🥃🍸🍾🍻", "茶": "🍵",
+    "枪": "🔫", "刀": "🔪🗡", "剑": "⚔", "斧": "🪓", "锯": "🪚", "锤": "🔨", "盾": "🛡", "弓": "🏹", "弹": "💣", "炮": "🧨", "药": "💊", "针": "💉",
+    "毒": "☠", "烟": "🚬🚭💨", "酒": "🍺🍷🍶🥃🍸🍾🍻", "茶": "🍵", "冰": "🧊❄", "火": "🔥", "电": "⚡🔋", "水": "💧", "油": "⛽🛢", "警": "👮🚨",
     "象": "🐘", "虎": "🐯🐅", "熊": "🐻", "豹": "🐆", "龟": "🐢", "蛇": "🐍", "狼": "🐺", "猴": "🐒🐵", "鹰": "🦅", "鹿": "🦌",
-    "鱼": "🐟🐠🎣", "虾": "🦐", "蟹": "🦀", "鸟": "🐦", "鸡": "🐔🐓", "兔": "🐰", "牛": "🐂🐮", "犀": "🦏", "鳄": "🐊", "鲸": "🐳🐋",
-    "鲨": "🦈", "蜥": "🦎", "蝎": "🦂", "蚁": "🐜", "牙": "🦷", "骨": "🦴", "血": "🩸", "钱": "💰💵💴", "车": "🚗🚙", "球": "⚽⚾🏀🔴🔵",
-    "票": "🎫🎟", "手": "✋🖐", "书": "📖📚📕", "草": "🌿🌱", "树": "🌲🌳", "信": "✉📧💌",
-    "奶": "🍼🥛", "糖": "🍬🍭", "粉": "🍚", "鸽": "🕊", "单": "🧾", "码": "🐴🐎", "群": "👥", "星": "⭐🌟", "盘": "💿📀", "机": "📱✈",
+    "鱼": "🐟🐠🎣", "虾": "🦐🦞", "蟹": "🦀", "鸟": "🐦", "鸡": "🐔🐓", "兔": "🐰", "牛": "🐂🐮", "犀": "🦏", "鳄": "🐊", "鲸": "🐳🐋",
+    "鲨": "🦈", "蜥": "🦎", "蝎": "🦂", "蚁": "🐜", "蛙": "🐸", "蝠": "🦇", "鼠": "🐭🐀🐁", "猬": "🦔", "雀": "🦚", "狐": "🦊", "狮": "🦁", "驼": "🐫🐪",
+    "猪": "🐷🐖", "狗": "🐶🐕", "猫": "🐱🐈", "羊": "🐑🐏🐐", "鸭": "🦆", "蜂": "🐝", "虫": "🐛", "贝": "🐚", "龙": "🐉🐲", "羽": "🪶",
+    "牙": "🦷", "骨": "🦴", "血": "🩸", "眼": "👁", "耳": "👂", "嘴": "👄", "脑": "🧠", "肺": "🫁", "脚": "🦶👣", "手": "✋🖐",
+    "钱": "💰💵💴", "卡": "💳", "票": "🎫🎟", "章": "🎖🏅", "车": "🚗🚙", "船": "🚢", "球": "⚽⚾🏀🔴🔵", "骰": "🎲", "牌": "🃏🀄", "锁": "🔒", "镜": "👓🕶",
+    "书": "📖📚📕", "草": "🌿🌱", "树": "🌲🌳", "菇": "🍄", "信": "✉📧💌", "话": "📞☎", "照": "📷📸", "表": "⌚", "灯": "💡", "房": "🏠🏡", "砖": "🧱",
+    "奶": "🍼🥛", "糖": "🍬🍭", "粉": "🍚", "面": "🍜", "蛋": "🥚", "肉": "🥩🍖", "桃": "🍑", "鸽": "🕊", "单": "🧾", "码": "🐴🐎", "群": "👥", "星": "⭐🌟",
+    "盘": "💿📀", "机": "📱✈", "衣": "🧥👕", "裤": "👖", "裙": "👗", "鞋": "👞👟👠", "帽": "🧢", "线": "🧵",
 }  # fmt: skip
 
 
@@ -167,6 +173,14 @@ def _short_table() -> Short:
     return _tables()[1][:0x10000].astype(np.uint16)
 
 
+@cache
+def _pictures() -> npt.NDArray[np.bool_]:
+    """Which code points are pictures that may stand for a noun."""
+    table = np.zeros(0x110000, bool)
+    table[[ord(picture) for pictures in _EMOJI.values() for picture in pictures]] = True
+    return table
+
+
 def light(text: str) -> str:
     """Width, case, traditional characters and look-alikes undone, character by character: same length, same offsets."""
     return _tables()[0][points(text)].tobytes().decode("utf-32-le", "surrogatepass")
@@ -190,16 +204,19 @@ class Folded:
     `text` is the folded form; `offsets` (made at first use) gives the index into `original` of each of its characters.
     """
 
-    __slots__ = ("__dict__", "_full", "original", "text")
+    __slots__ = ("__dict__", "_codes", "_full", "original", "text")
 
     def __init__(self, original: str) -> None:
         self.original = original
         units = original.encode("utf-16-le", "surrogatepass")
+        self._codes: Table | Short
         self._full: Table | Short
         if len(units) == 2 * len(original):  # no character needs two units
-            self._full = _short_table().take(np.frombuffer(units, np.uint16))
+            self._codes = np.frombuffer(units, np.uint16)
+            self._full = _short_table().take(self._codes)
         else:
-            self._full = _tables()[1].take(points(original))
+            self._codes = points(original)
+            self._full = _tables()[1].take(self._codes)
         self.text: str = text_of(self._full).replace("\0", "")
 
     @cached_property
@@ -236,11 +253,26 @@ class Folded:
         marks = _like_splits().take(_hashed_pairs(self.points)).nonzero()[0]
         return [mark for mark in marks.tolist() if _whole_of(self.text, mark)]
 
+    @cached_property
+    def inserted(self) -> list[int]:
+        """Where a lone letter, or a picture that may be a noun, stands between two Chinese characters."""
+        codes = self.points
+        marks = (codes - ord("a") < 26).nonzero()[0]  # unsigned: what comes before a is far above z
+        pictures = _pictures().take(self._codes).nonzero()[0]
+        marks = np.concatenate((marks, self.offsets.searchsorted(pictures)))
+        marks = marks[(marks > 0) & (marks < len(codes) - 1)]
+        marks = marks[(codes[marks - 1] >= 0x3400) & (codes[marks + 1] >= 0x3400)]
+        marks.sort()
+        inserted: list[int] = marks.tolist()
+        return inserted
+
     def passages(self, first: int, last: int) -> list[Passage]:
         """Passages of a slice of the folded text that are to be read otherwise, too: where characters are doubled one
-        after the other (特特供供) or tripled, without the doubles; where one is split (牛寺供), with it whole."""
+        after the other (特特供供) or tripled, without the doubles; where one is split (牛寺供), with it whole; where
+        something is inserted (特x供), without it."""
         out: list[Passage] = []
-        for marks, read in ((self.doubles, self._undoubled), (self.splits, self._whole)):
+        ways = ((self.doubles, self._undoubled), (self.splits, self._whole), (self.inserted, self._without))
+        for marks, read in ways:
             done = -1
             begin = bisect_left(marks, first)
             for mark in marks[begin : min(begin + _MAX_PASSAGES, bisect_left(marks, last))]:
@@ -253,6 +285,12 @@ class Folded:
         same, codes = self._same, self.points
         kept = [i for i in range(first, last) if i == first or not same[i - 1] or codes[i] < 0x3400]
         return Passage("repeats", "".join([self.text[i] for i in kept]), kept, [i + 1 for i in kept])
+
+    def _without(self, first: int, last: int) -> Passage:
+        marks = self.inserted
+        left_out = frozenset(marks[bisect_left(marks, first) : bisect_left(marks, last)])
+        kept = [i for i in range(first, last) if i not in left_out]
+        return Passage("separators", "".join([self.text[i] for i in kept]), kept, [i + 1 for i in kept])
 
     def _whole(self, first: int, last: int) -> Passage:
         text, starts, ends, at = "", list[int](), list[int](), first
@@ -311,6 +349,11 @@ def light_char(char: str) -> str:
 def fold_char(char: str) -> str:
     """The folded form of one character; nothing for a separator."""
     return _FOLDED[char]
+
+
+def is_picture(char: str) -> bool:
+    """Whether a character is a picture that may stand for a noun."""
+    return bool(_pictures()[ord(char)])
 
 
 def is_han(char: str) -> bool:

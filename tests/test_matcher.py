@@ -206,6 +206,24 @@ def test_gaps_within_a_word(tmp_path: Path, title: str, fires: bool) -> None:
     assert flags(tmp_path, "when: {word: 微信}", title=title) is fires
 
 
+@pytest.mark.parametrize(
+    ("title", "evasion"),
+    [
+        ("绿鬣x蜥 一条", ("separators",)),
+        ("绿🌿鬣🔥蜥 一条", ("separators",)),
+        ("绿鬣🦎 一条", ("variants",)),
+        ("绿鬣xx蜥 一条", None),
+        ("绿鬣1蜥 一条", None),
+        ("绿鬣。x蜥 一条", None),
+    ],
+)
+def test_a_lone_letter_or_picture_within_a_word(
+    tmp_path: Path, title: str, evasion: tuple[str, ...] | None
+) -> None:
+    found = matcher(tmp_path, "when: {word: 绿鬣蜥}").judge(Record(title=title))
+    assert [finding.evasion for finding in found] == ([evasion] if evasion else [])
+
+
 def test_latin_words_stand_alone(tmp_path: Path) -> None:
     assert flags(tmp_path, "when: {word: goip}", title="GOIP 网关")
     assert not flags(tmp_path, "when: {word: goip}", title="xgoipy")

@@ -24,7 +24,7 @@ from marketwatch.text import HAN, Passage, fold_words, is_han
 EXPANDED = frozenset({"pinyin", "initials", "homophones", "masked"})
 """Disguises that are not undone in the text: the automaton holds the words written so."""
 
-UNDONE = frozenset({"repeats", "split"})
+UNDONE = frozenset({"repeats", "split", "separators"})
 """Disguises that are undone in the text where they stand."""
 
 MAX_HITS = 20_000  # hostile text: the same word without end says nothing more

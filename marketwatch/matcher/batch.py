@@ -49,7 +49,7 @@ class Batch:
 
         passages: list[list[Passage]] = [[] for _ in records]
         spelled: list[list[Spelling]] = [[] for _ in records]
-        for number in having((*folded.doubles, *folded.splits)):
+        for number in having((*folded.doubles, *folded.splits, *folded.inserted)):
             passages[number] = folded.passages(*places[number][2:])
         runs = letters(folded.text, codes)
         for number in having([start for start, _ in runs]):

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from marketwatch.text import Folded, is_han, light_char
+from marketwatch.text import Folded, is_han, is_picture, light_char
 
 _MAX_GAP = 4
 _INVISIBLE = re.compile("[\u00ad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")  # fmt: skip
@@ -54,7 +54,8 @@ def _is_variant(folded: Folded, fstart: int, fend: int, body: str) -> bool:
     """Whether more than width and case had to be undone."""
     for at, plain in zip(folded.offsets[fstart:fend].tolist(), body, strict=True):
         char = folded.original[at]
-        if char != plain and light_char(char) != char.lower() and not "\uff01" <= char <= "\uff5e":
+        undone = char != plain and not "\uff01" <= char <= "\uff5e"
+        if undone and (light_char(char) != char.lower() or is_picture(char)):
             return True
     return False
 
