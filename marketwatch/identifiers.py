@@ -116,6 +116,7 @@ KINDS: dict[str, Kind] = {
     )
 }  # fmt: skip
 
+_MAX_GROUPED = 40  # characters of a number whose digits may stand in groups: JY2-3504-...
 _MASKED = re.compile(r"[*＊×xX●•■]{3,}|\.{3,}|…")
 _SEEN_ELSEWHERE = re.compile(r"见图|详见|见(?:右|下|上|包装|详情|说明|主图)|公示|如图|咨询|扫码|点击|查看")
 _NOT_YET = re.compile(r"申请|办理|待|正在|没有|无|未|不详|过期|备案中|审核中|补办")
@@ -133,9 +134,11 @@ def judge(value: str, kinds: tuple[str, ...], year: int | None = None) -> Verdic
     text = normalise(value)
     latest = year or date.today().year
     broken = ""
+    grouped = "-" in text and len(text) <= _MAX_GROUPED
+    written = f"{text} {text.replace('-', '')}" if grouped else text
     for name in kinds:
         kind = KINDS[name]
-        for match in kind.pattern.finditer(text):
+        for match in kind.pattern.finditer(written):
             if kind.check is not None and not kind.check(match):
                 broken = broken or f"{kind.title}校验位不符"
                 continue

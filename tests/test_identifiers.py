@@ -79,6 +79,13 @@ def test_permit_check_digit(trade: str, digits: str, shift: int) -> None:
     assert judge(f"JY{trade}{digits}{(int(right) + shift) % 10}", ("jy",), 2026).state == "invalid"
 
 
+@given(st.sampled_from("123"), st.text("0123456789", min_size=12, max_size=12), st.integers(1, 12))
+def test_a_number_may_stand_in_groups(trade: str, digits: str, at: int) -> None:
+    number = f"JY{trade}{digits}{mod_11_10.calc_check_digit(trade + digits)}"
+    shown = judge(f"jy{trade}-{digits[:at]} {digits[at:]}-{number[-1]}", ("jy",), 2026)
+    assert (shown.state, shown.value) == ("valid", number)
+
+
 def test_regions_old_and_new() -> None:
     assert region("350404").name == "三元区"
     assert (region("350427").name, region("350427").sure) == ("沙县区", "successor")

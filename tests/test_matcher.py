@@ -97,6 +97,11 @@ def flags(tmp_path: Path, body: str, **fields: Any) -> bool:
             False,
         ),
         (
+            "when: {date: {field: shop.permits.valid_to, before: crawl_date}}",
+            {"crawl_date": "2026-11-20", "shop": {"permits": [{"valid_to": "二〇二六年十一月十九日"}]}},
+            True,
+        ),
+        (
             "when: {differs: {addresses: [shop.address, shop.permits.address]}}",
             {
                 "shop": {

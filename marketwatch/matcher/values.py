@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -50,10 +51,12 @@ def holds(op: str, value: Decimal, bound: Decimal | None) -> bool:
 
 
 def day(value: Any) -> date | None:
-    """A date, or what a text says as one; None for 长期 and what cannot be read."""
+    """A date, or what a text says as one (2026-06-01, 2026年6月1日, 二〇二六年六月一日); None for 长期 and what cannot be
+    read."""
     if isinstance(value, date):
         return value
-    match = re.search(r"(\d{4})[-年./](\d{1,2})[-月./](\d{1,2})", str(value or ""))
+    plain = unicodedata.normalize("NFKC", str(value or ""))
+    match = re.search(r"(\d{4})[-年./](\d{1,2})[-月./](\d{1,2})", _WRITTEN_DAY.sub(_in_digits, plain))
     if not match:
         return None
     try:
@@ -70,7 +73,7 @@ def number_state(value: str, kinds: tuple[str, ...]) -> str:
 
 def normal_value(path: str, value: Any) -> str:
     text = "" if value is None else str(value)
-    return _address_key(text) if path.endswith("address") else identifiers.normalise(text)
+    return _address_key(text) if path.endswith("address") else identifiers.normalise(text).replace("-", "")
 
 
 _NAME_NOISE = re.compile(r"[()（）]|有限责任公司|股份有限公司|有限公司|个体工商户|公司")
@@ -93,6 +96,7 @@ _ROAD = re.compile(
 )
 
 
+_WRITTEN_DAY = re.compile("[零〇一二两三四五六七八九十]+(?=[年月日])")
 _WRITTEN_NUMBER = re.compile("[零〇一二两三四五六七八九十百]+(?=[之号楼层室栋幢弄座巷单区期])")
 
 
