@@ -18,6 +18,9 @@ from marketwatch.garbage import without_garbage_collection
 
 Made = TypeVar("Made")
 
+SHIPPED = Path(__file__).resolve().parent.parent / "data" / "var" / "cache"
+"""What set-up compiled: of use to homes elsewhere, too, whose rules are those of the product."""
+
 _MOST = 256_000_000  # bytes; what was not asked for the longest goes
 _in_use: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
@@ -34,32 +37,34 @@ def _program() -> bytes:
 
 def kept(sources: Iterable[bytes], make: Callable[[], Made]) -> Made:
     """What `make` gives from these sources: the same object while one is in use, else from the disk if it was made before,
-    by this very program. Where the disk cannot be used, or what lies there cannot be read, it is made anew."""
+    by this very program, in this home or at set-up. Where the disk cannot be used, or what lies there cannot be read, it is made anew."""
     digest = hashlib.sha256(_program())
     for source in sources:
         digest.update(len(source).to_bytes(8) + source)
     name = digest.hexdigest()[:32]
     if (known := _in_use.get(name)) is None:
         with without_garbage_collection():
-            known = _read_or_made(find_home() / "data" / "var" / "cache" / f"{name}.pickle", make)
+            known = _read_or_made(f"{name}.pickle", make)
         with suppress(TypeError):  # plain values are not worth sharing
             _in_use[name] = known
     return cast("Made", known)
 
 
-def _read_or_made(path: Path, make: Callable[[], Made]) -> Made:
-    with suppress(Exception):  # a damaged file may raise anything
-        read: Made = pickle.loads(path.read_bytes())  # noqa: S301 - our own file
-        with suppress(OSError):
-            path.touch()
-        return read
+def _read_or_made(name: str, make: Callable[[], Made]) -> Made:
+    own = find_home() / "data" / "var" / "cache"
+    for folder in (own, SHIPPED):
+        with suppress(Exception):  # a damaged file may raise anything
+            read: Made = pickle.loads((folder / name).read_bytes())  # noqa: S301 - our own file
+            with suppress(OSError):
+                (folder / name).touch()
+            return read
     made = make()
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
+        own.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=own, delete=False) as part:
             part.write(pickle.dumps(made, protocol=pickle.HIGHEST_PROTOCOL))
-        Path(part.name).replace(path)
-        _make_room(path.parent)
+        Path(part.name).replace(own / name)
+        _make_room(own)
     return made
 
 

@@ -47,6 +47,16 @@ def test_other_sources_make_something_else(home: Path) -> None:
     ]
 
 
+def test_what_set_up_made_serves_other_homes(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept([b"a"], lambda: 1)
+    monkeypatch.setattr("marketwatch.kept.SHIPPED", home / "data" / "var" / "cache")
+    monkeypatch.setenv("MARKETWATCH_HOME", str(tmp_path / "elsewhere"))
+    assert kept([b"a"], lambda: 2) == 1
+    assert kept([b"b"], lambda: 2) == 2
+
+
 def test_a_damaged_file_is_made_anew(home: Path) -> None:
     kept([b"a"], lambda: 1)
     (path,) = (home / "data" / "var" / "cache").iterdir()
