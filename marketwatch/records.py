@@ -21,29 +21,6 @@ from marketwatch.errors import Place, RecordError
 PlatformType = Literal["ecommerce", "food_delivery", "livestream", "c2c", "social", "website"]
 PageType = Literal["product", "dish", "shop", "live_room", "home", "article", "activity", "review"]
 
-EMPTY_WORDS = frozenset(
-    {
-        "",
-        "无",
-        "暂无",
-        "空",
-        "未填",
-        "未填写",
-        "暂未填写",
-        "-",
-        "--",
-        "---",
-        "—",
-        "——",
-        "/",
-        "N/A",
-        "n/a",
-        "null",
-        "None",
-    }
-)
-"""What pages show in a field in which nothing stands."""
-
 
 def _money(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from calendar import monthrange
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from marketwatch import identifiers
-from marketwatch.records import EMPTY_WORDS
 from marketwatch.text import fold_word, light_char
+
+_EMPTY = re.compile(
+    r"[-—–_/\\~.。\s]*|无|暂无|没有|空|n/a|null|none|(?:暂|还|尚)?[未没](?:填写?|上传|公示|提供|取得|办理?|标注|备案)"
+    r"|待(?:填写?|上传|完善|补充?|更新|办理?)|(?:正在)?(?:办理|申请|审核)中|正在(?:办理?|申请|审核)",
+    re.IGNORECASE,
+)
+_MAX_EMPTY = 8
 
 
 def is_empty(value: Any) -> bool:
+    """Whether a field shows that there is nothing: blank, 无, ——, or that it is still to come (办理中)."""
     if isinstance(value, str):
-        return value.strip() in EMPTY_WORDS
+        return len(value) <= _MAX_EMPTY and _EMPTY.fullmatch(value.strip()) is not None
     return value is None or (not value and isinstance(value, tuple | list | dict))
 
 
@@ -50,17 +58,23 @@ def holds(op: str, value: Decimal, bound: Decimal | None) -> bool:
     }[op]
 
 
+_DAYS = re.compile(
+    r"(\d{4})[-年./](\d{1,2})(?:[-月./](\d{1,2})(?!\d)|月)|(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)"
+)
+
+
 def day(value: Any) -> date | None:
-    """A date, or what a text says as one (2026-06-01, 2026年6月1日, 二〇二六年六月一日); None for 长期 and what cannot be
-    read."""
+    """A date, or what a text says as one (2026-06-01, 20260601, 2026年6月1日, 二〇二六年六月一日): the last one of a span, the
+    last day of a month. None for 长期 and what cannot be read."""
     if isinstance(value, date):
         return value
-    plain = unicodedata.normalize("NFKC", str(value or ""))
-    match = re.search(r"(\d{4})[-年./](\d{1,2})[-月./](\d{1,2})", _WRITTEN_DAY.sub(_in_digits, plain))
-    if not match:
+    plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", str(value or "")))
+    *_, found = None, *_DAYS.finditer(_WRITTEN_DAY.sub(_in_digits, plain))
+    if found is None or "长期" in plain:
         return None
+    year, month, of_month = found.groups()[:3] if found[1] else found.groups()[3:]
     try:
-        return date(int(match[1]), int(match[2]), int(match[3]))
+        return date(int(year), int(month), int(of_month or monthrange(int(year), int(month))[1]))
     except ValueError:
         return None
 
@@ -160,7 +174,8 @@ def same_address(one: str, other: str) -> bool:
     if a in b or b in a:
         return True
     left, right = _address(one), _address(other)
-    if left.district and right.district and left.district != right.district:
+    districts = sorted((left.district, right.district), key=len)
+    if not districts[1].startswith(districts[0]):  # 沙县 is 沙县区 now
         return False
     if left.number and right.number:
         return left.number == right.number and (
