@@ -28,7 +28,7 @@ def commonness(words: Iterable[str]) -> float:
     often, within = frequency(), _characters()
     out = 0.0
     for word in words:
-        known = within.get(word) if len(word) == 1 else often.get(word)
+        known = often.get(word) if len(word) > 1 else within.get(word) if is_han(word) else None
         out += _guessed(word) if known is None else known
     return out
 
