@@ -106,7 +106,7 @@ KINDS: dict[str, Kind] = {
         _kind("ccc", "CCC证书编号", r"(?<!\d)20\d{2}\d{2}\d{4}\d{6}(?!\d)", r"\d{4}", None, None, r"(?<!\d)(20\d\d)"),
         _kind("disinfect", "消毒产品生产企业卫生许可证号", r"(?:\({p}\)?|{p})卫消证字\(\d{4}\)第?\d{4}号", r"卫消"),
         _kind("pesticide", "农药登记证号", r"(?<![A-Z])(?:PD|WP|LS)\d{8}(?!\d)", r"(?:PD|WP|LS)\d", None, None, r"(20\d\d)"),
-        _kind("icp", "ICP备案号", r"{p}ICP[备证]\d{6,10}号(?:-\d+)?A?", r"ICP|备案"),
+        _kind("icp", "ICP备案号", r"{p}ICP[备证]\d{6,10}号(?:-\d+)?A?", r"ICP|备案|备字|字备"),
         _kind("psb", "公安备案号", r"{p}公网安备\d{14}号?", r"公网安备", None, None),
         _kind("patent", "专利号", r"ZL(?:19|20)\d{2}[123]\d{7}\.[\dX]", r"ZL|专利"),
         _kind("mobile", "手机号", r"(?<!\d)(?:\+?86-?)?1[3-9]\d-?\d{4}-?\d{4}(?!\d)", r"\d{11}", personal=True),
@@ -149,7 +149,7 @@ def judge(value: str, kinds: tuple[str, ...], year: int | None = None) -> Verdic
         return Verdict("unknown", value=text, reason="号码被遮挡")
     if broken:
         return Verdict("invalid", kinds[0], text, broken)
-    if not re.search(r"\d{3}|[0-9A-Z]{6}|\D{2,}\d{1,2}$", text):
+    if not re.search(r"\d{3}|[0-9A-Z]{6}|\D{2,}\d{1,2}号?$", text):
         if _NOT_YET.search(text) and not _SEEN_ELSEWHERE.search(text):
             return Verdict("invalid", kinds[0], text, "未取得号码")
         return Verdict("unknown", value=text, reason="未写出号码")
