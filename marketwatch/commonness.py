@@ -7,8 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
+
 from marketwatch.config import reference
-from marketwatch.text import NUMERALS, fold_word, is_han
+from marketwatch.text import NUMERALS, Short, Table, fold_word, is_han, points
 
 _OF_SHOPS = 1000  # per million, of a word that nearly every listing has
 
@@ -49,4 +52,22 @@ def _characters() -> dict[str, float]:
     for word, often in frequency().items():
         for char in set(word):
             out[char] += often
+    return out
+
+
+@cache
+def _pairs() -> npt.NDArray[np.uint64]:
+    """The common words of two characters, as numbers, in order."""
+    codes = points("".join(word for word in frequency() if len(word) == 2)).astype(np.uint64)
+    return np.sort(codes[::2] << np.uint64(32) | codes[1::2])
+
+
+def makes_word(codes: Table | Short, at: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Of some characters of a text whether they make a common word with the one before or the one behind."""
+    known, out = _pairs(), np.zeros(len(at), bool)
+    for first in (at - 1, at):
+        inside = (first >= 0) & (first + 1 < len(codes))
+        left, right = (codes.take(some, mode="clip").astype(np.uint64) for some in (first, first + 1))
+        pairs = left << np.uint64(32) | right
+        out |= inside & (known.take(known.searchsorted(pairs), mode="clip") == pairs)
     return out

@@ -8,6 +8,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from marketwatch.commonness import makes_word
 from marketwatch.matcher.automaton import (
     MAX_HITS,
     Found,
@@ -99,9 +100,10 @@ class Sweep(Vocabulary):
             bodies = letters.take(starts[:, None] + np.arange(MAX_HEARD), mode="clip")
             wrong = (bodies != written) & (written != 0)
             one = (wrong.sum(1) == 1).nonzero()[0]
-            for row, start, at in zip(
-                rows[one].tolist(), starts[one].tolist(), wrong[one].argmax(1).tolist(), strict=True
-            ):
+            places = wrong[one].argmax(1)
+            seldom = ~makes_word(letters, starts[one] + places)  # dismisses most; see `is_slip`
+            one, places = one[seldom], places[seldom]
+            for row, start, at in zip(rows[one].tolist(), starts[one].tolist(), places.tolist(), strict=True):
                 word, group = self._heard.word(row)
                 if is_slip(word, folded, start, at):
                     told.append((start, start + len(word), group, "homophones"))
