@@ -1,6 +1,7 @@
 """Real PostgreSQL in every test: one embedded server a session, a fresh database a test from a migrated template."""
 
 import itertools
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from marketwatch.config import Settings
 from marketwatch.store import Store, embedded
 
 settings.register_profile("calm", deadline=None)  # what is slow the first time, or under load, is not wrong
-settings.load_profile("calm")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "calm"))
 
 
 @pytest.fixture(scope="session")
