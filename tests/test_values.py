@@ -8,7 +8,7 @@ from marketwatch.matcher.values import day, is_empty, same_address
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "无", "——", "--", "暂未上传", "办理中", "正在申请", "待完善", "N/A"]
+    "text", ["", " ", " " * 20, "—" * 12, "无", "——", "--", "暂未上传", "办理中", "正在申请", "待完善", "N/A"]
 )
 def test_what_shows_nothing_is_empty(text: str) -> None:
     assert is_empty(text)

@@ -18,13 +18,12 @@ _EMPTY = re.compile(
     r"|待(?:填写?|上传|完善|补充?|更新|办理?)|(?:正在)?(?:办理|申请|审核)中|正在(?:办理?|申请|审核)",
     re.IGNORECASE,
 )
-_MAX_EMPTY = 8
 
 
 def is_empty(value: Any) -> bool:
     """Whether a field shows that there is nothing: blank, 无, ——, or that it is still to come (办理中)."""
     if isinstance(value, str):
-        return len(value) <= _MAX_EMPTY and _EMPTY.fullmatch(value.strip()) is not None
+        return _EMPTY.fullmatch(value.strip()) is not None
     return value is None or (not value and isinstance(value, tuple | list | dict))
 
 
@@ -138,7 +137,8 @@ _NUMBER = re.compile(r"(?<![层楼室铺位座栋幢区摊档馆厅厦场期\d])
 
 
 class _Address(NamedTuple):
-    """What of an address can be told: road and number, district; what is left without region and numbers, and its house number."""
+    """What of an address can be told: road and number, district; what is left without region and numbers, and its house
+    number."""
 
     road: str
     number: str
@@ -163,7 +163,7 @@ def _address(text: str) -> _Address:
 
 
 def _shared(one: str, other: str) -> float:
-    """The share of the shorter one's characters that the longer one has, too."""
+    """How many characters of one the other has, too, by the length of the shorter."""
     return sum(char in other for char in one) / max(1, min(len(one), len(other)))
 
 
