@@ -37,7 +37,8 @@ def _program() -> bytes:
 
 def kept(sources: Iterable[bytes], make: Callable[[], Made]) -> Made:
     """What `make` gives from these sources: the same object while one is in use, else from the disk if it was made before,
-    by this very program, in this home or at set-up. Where the disk cannot be used, or what lies there cannot be read, it is made anew."""
+    by this very program, in this home or at set-up. Where the disk cannot be used, or what lies there cannot be read, it
+    is made anew."""
     digest = hashlib.sha256(_program())
     for source in sources:
         digest.update(len(source).to_bytes(8) + source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -40,14 +41,14 @@ class Remark:
     hint: str = ""
 
 
-class Check:
+class Check(ABC):
     """One thing to look for. Subclasses say what, in `look`."""
 
     name: str
     level: Level = "warning"
 
-    def look(self, book: Rulebook) -> Iterator[Remark]:
-        raise NotImplementedError
+    @abstractmethod
+    def look(self, book: Rulebook) -> Iterator[Remark]: ...
 
     def remark(self, rule: Rule, message: str, hint: str = "") -> Remark:
         return Remark(self.name, self.level, rule.id, message, rule.place, hint)

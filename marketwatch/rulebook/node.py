@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from marketwatch.errors import PackError, Place
 from marketwatch.places import Keys, PlaceOf
+
+Read = TypeVar("Read")
 
 
 class Stop(Exception):
@@ -77,6 +80,14 @@ class Node:
             return [self.child(i) for i in range(len(self.data))]
         return [self]
 
+    def each(self, read: Callable[[Node], Read]) -> tuple[Read, ...]:
+        """What is read of each element; what cannot be is passed over, its faults noted."""
+        out = []
+        for item in self.items():
+            with suppress(Stop):
+                out.append(read(item))
+        return tuple(out)
+
     def text(self) -> str:
         if isinstance(self.data, bool) or not isinstance(self.data, str | int | float):
             raise self.stop("这里应是文字")
@@ -109,13 +120,7 @@ class Node:
         return value
 
     def choices(self, options: tuple[str, ...]) -> tuple[str, ...]:
-        out = []
-        for item in self.items():
-            try:
-                out.append(item.choice(options))
-            except Stop:
-                continue
-        return tuple(out)
+        return self.each(lambda item: item.choice(options))
 
     def whole(self, low: int, high: int) -> int:
         if isinstance(self.data, bool) or not isinstance(self.data, int) or not low <= self.data <= high:

@@ -291,18 +291,16 @@ class RuleReader:
         if key in ("present", "empty", "absent"):
             state = cast(Literal["present", "empty", "absent"], key)
             return Shown(state, tuple(self._field(item) for item in node.items()))
-        return getattr(self, f"_{key}")(node)  # type: ignore[no-any-return]
+        others = {
+            "compare": self._compare, "date": self._date, "identifier": self._identifier, "differs": self._differs,
+            "count": self._count,
+        }  # fmt: skip
+        return others[key](node)
 
     def _parts(self, node: Node) -> tuple[Condition, ...]:
-        out = []
-        for item in node.items():
-            try:
-                out.append(self._condition(item))
-            except Stop:
-                continue
-        if not out:
+        if not (parts := node.each(self._condition)):
             raise Stop
-        return tuple(out)
+        return parts
 
     def _word(self, node: Node, fields: tuple[str, ...]) -> Condition:
         """Words; single characters only within `near`, where they are looked for beside the other parts alone."""
